@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# lit tests: .mlir and .test files in folders that mirror the sources. Tools are found on PATH, ours first, then those of
+# LLVM (FileCheck, not, split-file, llvm-nm).
+
+import os
+
+import lit.formats
+
+config.name = "hadal"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["unit", "oracle", "schedules", "Inputs"]
+config.test_source_root = os.path.join(config.hadal_source_dir, "test")
+config.test_exec_root = os.path.join(config.hadal_build_dir, "test")
+
+bin_dir = os.path.join(config.hadal_build_dir, "bin")
+config.environment["PATH"] = os.pathsep.join([bin_dir, config.llvm_tools_dir, os.environ["PATH"]])
+config.substitutions += [
+    ("%{bin}", bin_dir),
+    ("%{source}", config.hadal_source_dir),
+    ("%{test}", config.test_source_root),
+    ("%{oracle}", os.path.join(config.test_source_root, "oracle")),
+    ("%{examples}", os.path.join(config.hadal_source_dir, "examples")),
+]
+
+lit_config.load_config(config, os.path.join(config.test_source_root, "lit.common.py"))
