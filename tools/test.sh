@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tools/test.sh [PRESET]: set-up, configuration, build and all tests of a preset (release, or sanitize). The last line is
+# "N passed, N failed" over all runners; the exit code is 0 only when something ran and nothing failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. tools/phases.sh
+
+preset=${1:-release}
+report=build/$preset/test/report.json
+
+# A phase before the tests that fails counts as the one failure.
+step() {
+  "$@" && return
+  echo "error: failed: $*" >&2
+  phase_times
+  echo "0 passed, 1 failed"
+  exit 1
+}
+
+case $preset in
+  release | sanitize) ;;
+  *)
+    echo "error: PRESET: found '$preset'; allowed: release, sanitize" >&2
+    exit 2
+    ;;
+esac
+
+phase set-up
+step tools/setup.sh
+phase configure
+step cmake --preset "$preset" -Wno-dev --log-level=WARNING
+phase build
+step cmake --build --preset "$preset" --target all build-tests
+phase tests
+rm -f "$report"
+cmake --build --preset "$preset" --target check-hadal
+status=$?
+phase_times
+python3 tools/count-tests.py "$report" && [ $status = 0 ]
