@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON input with places: a file becomes an ordered tree whose values know their line and column, and typed readers
-// take fields out of it, so that every refusal names file, line, JSON path, what was found and what is allowed.
-// Nothing here throws; the first error of a file wins and later reads return harmless values.
+// JSON input with places: a file becomes an ordered tree whose values know their line and column,
+// and typed readers take fields out of it, so that every refusal names file, line, JSON path, what
+// was found and what is allowed. Nothing here throws; the first error of a file wins and later
+// reads return harmless values.
 
 #ifndef HADAL_FRONTEND_JSON_H
 #define HADAL_FRONTEND_JSON_H
@@ -19,14 +20,15 @@
 
 namespace hadal {
 
-/// Why an input was refused. `place` is a JSON path such as `optimizer.learning_rate[0].steps`; empty for the file as a
-/// whole. `line` counts from 1; 0 if there is none.
+/// Why an input was refused. `place` is a JSON path such as `optimizer.learning_rate[0].steps`;
+/// empty for the file as a whole. `line` counts from 1; 0 if there is none.
 struct InputError {
   std::string file;
   int line = 0;
   std::string place, found, allowed;
 
-  /// `FILE:LINE: PLACE: found FOUND; allowed: ALLOWED` in one line, printable whatever bytes the input held.
+  /// `FILE:LINE: PLACE: found FOUND; allowed: ALLOWED` in one line, printable whatever bytes the
+  /// input held.
   std::string message() const;
 };
 
@@ -72,12 +74,16 @@ constexpr int kJsonNestingLimit = 64;
 /// The whole content of `path`; refused if it is missing, unreadable or a folder.
 Checked<std::string> readTextFile(const std::string &path);
 
-/// Parses one JSON document. Refused: invalid or truncated JSON, text after the document, invalid UTF-8, a key that stands
-/// twice in an object, nesting deeper than kJsonNestingLimit, numbers beyond f64. `file` is the name messages use.
+/// Parses one JSON document. Refused: invalid or truncated JSON, text after the document, invalid
+/// UTF-8, a key that stands twice in an object, nesting deeper than kJsonNestingLimit, numbers
+/// beyond f64. `file` is the name messages use.
 Checked<JsonValue> parseJson(std::string_view text, const std::string &file);
 
 /// `text` as a JSON string with its quotes.
 std::string quoteJson(std::string_view text);
+
+/// The shortest decimal that reads back as exactly `x`.
+std::string printNumber(double x);
 
 /// The closed range of an integer field.
 struct IntegerRange {
@@ -93,7 +99,8 @@ struct NumberRange {
   std::string describe() const;
 };
 
-/// What reading one file gathers: the first error, and warnings (whole lines as InputError::message has them).
+/// What reading one file gathers: the first error, and warnings (whole lines as InputError::message
+/// has them).
 struct InputReport {
   std::string file;
   std::optional<InputError> error;
@@ -103,11 +110,13 @@ struct InputReport {
   void refuse(int line, std::string place, std::string found, std::string allowed);
 };
 
-/// Takes typed fields out of one JSON object and remembers which keys were asked for. A field without a fallback is
-/// required. After an error every read returns its fallback, or the lowest allowed value.
+/// Takes typed fields out of one JSON object and remembers which keys were asked for. A field
+/// without a fallback is required. After an error every read returns its fallback, or the lowest
+/// allowed value.
 class ObjectReader {
 public:
-  /// `value` null or not an object: refused (null only when a caller passes none; then reads give fallbacks).
+  /// `value` null or not an object: refused (null only when a caller passes none; then reads give
+  /// fallbacks).
   ObjectReader(InputReport &report, const JsonValue *value, std::string path);
 
   bool has(const std::string &key) const;    ///< present, null included
@@ -118,17 +127,22 @@ public:
   /// The raw value, marked as known; nullptr if absent.
   const JsonValue *take(const std::string &key);
   int64_t integer(const std::string &key, IntegerRange range, std::optional<int64_t> fallback = {});
+  /// The same, where null says `fallback` too.
+  int64_t integerOrNull(const std::string &key, IntegerRange range, int64_t fallback);
   double number(const std::string &key, NumberRange range, std::optional<double> fallback = {});
   bool boolean(const std::string &key, std::optional<bool> fallback = {});
   std::string string(const std::string &key, std::optional<std::string> fallback = {});
   /// One of `allowed`; gives its index.
-  size_t choice(const std::string &key, const std::vector<std::string> &allowed, std::optional<size_t> fallback = {});
+  size_t choice(const std::string &key, const std::vector<std::string> &allowed,
+                std::optional<size_t> fallback = {});
   std::vector<int64_t> integers(const std::string &key, IntegerRange range);
-  std::vector<double> numbers(const std::string &key, NumberRange range, size_t count, std::vector<double> fallback);
+  std::vector<double> numbers(const std::string &key, NumberRange range, size_t count,
+                              std::vector<double> fallback);
   /// Distinct entries out of `allowed`, as indices in the order given.
   std::vector<size_t> choices(const std::string &key, const std::vector<std::string> &allowed,
                               std::vector<size_t> fallback);
-  /// A nested object; where it is absent, a reader whose reads give fallbacks (required fields are refused).
+  /// A nested object; where it is absent, a reader whose reads give fallbacks (required fields are
+  /// refused).
   ObjectReader object(const std::string &key, bool required = false);
 
   void refuse(const std::string &key, std::string found, std::string allowed);

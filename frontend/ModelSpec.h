@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A model as its Hugging Face config.json describes it (DeepSeek-V3 family), checked, with every semantic choice that
-// differs between public implementations as a named field. Free of MLIR.
+// A model as its Hugging Face config.json describes it (DeepSeek-V3 family), checked, with every
+// semantic choice that differs between public implementations as a named field. Free of MLIR.
 
 #ifndef HADAL_FRONTEND_MODELSPEC_H
 #define HADAL_FRONTEND_MODELSPEC_H
@@ -27,11 +27,13 @@ enum class GroupScore : uint8_t { TopTwoSum };
 enum class GroupMask : uint8_t { MinusInfinity };
 /// Which dimensions a rotary frequency turns: j turns 2j and 2j+1 (interleaved).
 enum class RotaryLayout : uint8_t { Interleaved };
-/// Hidden state fed to the first MTP depth: after or before the final norm. Deeper ones take the one before, normed.
+/// Hidden state fed to the first MTP depth: after or before the final norm. Deeper ones take the
+/// one before, normed.
 enum class MtpInput : uint8_t { Normed, Raw };
 /// Which half of eh_proj's input comes first.
 enum class MtpHalfOrder : uint8_t { EmbeddingFirst, HiddenFirst };
-/// Divisor of a depth's summed loss: the window T (the report's formula) or the T-k valid positions.
+/// Divisor of a depth's summed loss: the window T (the report's formula) or the T-k valid
+/// positions.
 enum class MtpLossNormalisation : uint8_t { Window, Valid };
 /// Where YaRN's factor on cos and sin comes from.
 enum class YarnAmplitude : uint8_t {
@@ -54,20 +56,23 @@ const char *name(YarnAmplitude);        ///< mscale_ratio | factor_only | given
 const char *name(ScaleRule);            ///< f32 | power_of_two
 
 /// YaRN (per-dimension interpolation of rotary frequencies), resolved: nothing missing.
-/// With dim = qk_rope_head_dim, base_j = theta^(-2j/dim), cut(r) = dim ln(L0 / (2 pi r)) / (2 ln theta),
-/// low = max(floor(cut(betaFast)), 0), high = min(ceil(cut(betaSlow)), dim - 1) (low + 0.001 if equal),
-/// ramp_j = clamp((j - low) / (high - low), 0, 1): frequency_j = base_j (1 - ramp_j) + base_j / factor ramp_j.
+/// With dim = qk_rope_head_dim, base_j = theta^(-2j/dim), cut(r) = dim ln(L0 / (2 pi r)) / (2 ln
+/// theta), low = max(floor(cut(betaFast)), 0), high = min(ceil(cut(betaSlow)), dim - 1) (low +
+/// 0.001 if equal), ramp_j = clamp((j - low) / (high - low), 0, 1): frequency_j = base_j (1 -
+/// ramp_j) + base_j / factor ramp_j.
 struct Yarn {
   double factor = 1;
   int64_t originalMaxPosition = 0; ///< L0
   double betaFast = 32, betaSlow = 1;
   double mscale = 0, mscaleAllDim = 0; ///< 0: not given
   YarnAmplitude amplitudeRule = YarnAmplitude::MscaleRatio;
-  double amplitude = 1;          ///< multiplies cos and sin
-  double softmaxScaleFactor = 1; ///< m(mscale_all_dim)^2, multiplies 1/sqrt(qk head dim); 1 if mscale_all_dim is not given
+  double amplitude = 1; ///< multiplies cos and sin
+  double softmaxScaleFactor =
+      1; ///< m(mscale_all_dim)^2, multiplies 1/sqrt(qk head dim); 1 if mscale_all_dim is not given
 };
 
-/// FP8 storage of a checkpoint (quantization_config): linear weights in E4M3 blocks with F32 scales that multiply.
+/// FP8 storage of a checkpoint (quantization_config): linear weights in E4M3 blocks with F32 scales
+/// that multiply.
 struct Fp8Storage {
   int64_t blockRows = 128, blockColumns = 128;
   ScaleRule scaleRule = ScaleRule::F32; ///< of activations (scale_fmt)
@@ -82,7 +87,8 @@ struct ModelSpec {
   int64_t intermediateSize = 0;    ///< width of a dense SwiGLU
   int64_t moeIntermediateSize = 0; ///< width of one expert
   int64_t numHiddenLayers = 0, numAttentionHeads = 0;
-  int64_t firstKDenseReplace = 0; ///< layers below it are dense, all others (MTP layers too) have experts
+  int64_t firstKDenseReplace =
+      0; ///< layers below it are dense, all others (MTP layers too) have experts
   int64_t numRoutedExperts = 0;
   int64_t numSharedExperts = 0; ///< one SwiGLU of numSharedExperts * moeIntermediateSize
   int64_t numExpertsPerToken = 0, numGroups = 1, topkGroups = 1;
@@ -103,7 +109,8 @@ struct ModelSpec {
   std::optional<Fp8Storage> fp8;
 
   // Choices a config.json does not carry.
-  double latentNormEps = 1e-6; ///< of the q_a and kv_a norms, whatever rmsNormEps is (as transformers)
+  double latentNormEps =
+      1e-6; ///< of the q_a and kv_a norms, whatever rmsNormEps is (as transformers)
   ScoreFunction scoreFunction = ScoreFunction::Sigmoid;
   GroupScore groupScore = GroupScore::TopTwoSum;
   GroupMask groupMask = GroupMask::MinusInfinity;
@@ -118,13 +125,17 @@ struct ModelSpec {
   std::vector<std::string> warnings; ///< whole lines without `warning: `
 
   int64_t qkHeadDim() const { return qkNopeHeadDim + qkRopeHeadDim; }
-  int64_t layers() const { return numHiddenLayers + numNextnPredictLayers; } ///< MTP layers included
+  int64_t layers() const {
+    return numHiddenLayers + numNextnPredictLayers;
+  } ///< MTP layers included
   bool isMoe(int64_t layer) const { return layer >= firstKDenseReplace; }
   bool isMtp(int64_t layer) const { return layer >= numHiddenLayers; }
   bool hasMoe() const { return firstKDenseReplace < layers(); }
   int64_t expertsPerGroup() const { return numRoutedExperts / numGroups; }
   /// 1/sqrt(qkHeadDim) times YaRN's factor.
   double softmaxScale() const;
+  /// Factor on cos and sin: 1 without YaRN.
+  double rotaryAmplitude() const;
   /// Rotary frequency of each of the qkRopeHeadDim / 2 pairs, radians per position, YaRN applied.
   std::vector<double> rotaryFrequencies() const;
 };

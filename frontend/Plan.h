@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A training plan (plan.json): batch shape, parallel layout, precision, optimizer and programs. Three steps keep apart what
-// a plan may say (parsePlan), what fits together and with a model (checkPlan), and what this version can do
-// (checkSupported). Free of MLIR.
+// A training plan (plan.json): batch shape, parallel layout, precision, optimizer and programs.
+// Three steps keep apart what a plan may say (parsePlan), what fits together and with a model
+// (checkPlan), and what this version can do (checkSupported). Free of MLIR.
 
 #ifndef HADAL_FRONTEND_PLAN_H
 #define HADAL_FRONTEND_PLAN_H
@@ -32,14 +32,16 @@ const char *name(RateShape);    ///< linear | constant | cosine
 const char *name(Recompute);    ///< norms | mla_up | swiglu
 const char *name(Program);      ///< train | generate | evaluate
 
-/// One phase of the learning rate: from where the last phase ended (0 at first) to `to` in `steps` optimizer steps.
+/// One phase of the learning rate: from where the last phase ended (0 at first) to `to` in `steps`
+/// optimizer steps.
 struct RatePhase {
   RateShape shape = RateShape::Constant;
   int64_t steps = 1;
   double to = 0; ///< a constant phase without `to` holds the value before it; resolved here
 };
 
-/// A value that may change during training: `steps` optimizer steps of `value`; 0 in the last phase: for ever.
+/// A value that may change during training: `steps` optimizer steps of `value`; 0 in the last
+/// phase: for ever.
 template <typename T> struct Phase {
   int64_t steps = 0;
   T value{};
@@ -51,13 +53,13 @@ struct Plan {
   std::string file; ///< the name messages use
   std::string text; ///< plan.json, byte for byte
 
-  int64_t sequences = 1;          ///< of one micro-batch
-  Phases<int64_t> tokens;         ///< window length
+  int64_t sequences = 1;  ///< of one micro-batch
+  Phases<int64_t> tokens; ///< window length
   int64_t pipelineRanks = 1;
   ScheduleKind schedule = ScheduleKind::OneF1B;
-  Phases<int64_t> microBatches;   ///< of one replica in one optimizer step
+  Phases<int64_t> microBatches; ///< of one replica in one optimizer step
   OverlapKind overlap = OverlapKind::Paper;
-  std::vector<int64_t> stages;    ///< layers on each stage; empty: balanced by cost
+  std::vector<int64_t> stages; ///< layers on each stage; empty: balanced by cost
   int64_t dataParallel = 1, expertParallel = 1;
 
   Precision precision = Precision::F32, cache = Precision::F32, dispatch = Precision::F32;
@@ -65,14 +67,14 @@ struct Plan {
 
   double beta1 = 0.9, beta2 = 0.95, adamEps = 1e-8, weightDecay = 0.1;
   Precision moments = Precision::F32;
-  double clipNorm = 1.0; ///< 0: off
+  double clipNorm = 1.0;               ///< 0: off
   std::vector<RatePhase> learningRate; ///< empty only where `train` is not among the programs
 
   Phases<double> biasUpdateSpeed, mtpWeight;
   double sequenceBalanceAlpha = 0; ///< from the config unless given
   double initializerRange = 0.02;  ///< from the config unless given
   int64_t seed = 0;
-  std::vector<Program> programs;   ///< in the order train, generate, evaluate
+  std::vector<Program> programs; ///< in the order train, generate, evaluate
 
   bool has(Program program) const;
   bool recomputes(Recompute what) const;
@@ -95,8 +97,8 @@ Checked<Plan> loadPlan(const std::string &path, const ModelSpec &spec);
 /// The same for a text, such as the one a module carries.
 Checked<Plan> usablePlan(const std::string &text, const std::string &file, const ModelSpec &spec);
 
-/// All defaults; for what a plan must say: one sequence of min(4096, max_position_embeddings) tokens, a constant learning
-/// rate. Its `text` parses to the same plan.
+/// All defaults; for what a plan must say: one sequence of min(4096, max_position_embeddings)
+/// tokens, a constant learning rate. Its `text` parses to the same plan.
 Checked<Plan> defaultPlan(const ModelSpec &spec);
 
 /// Every setting and default as (name, value), in a fixed order, for printing.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What changes during training: the learning rate, and values given as phases. Standard library only, because both the
-// runtime and tools that know no runtime may include it.
+// What changes during training: the learning rate, and values given as phases. Standard library
+// only, because both the runtime and tools that know no runtime may include it.
 
 #ifndef HADAL_RUNTIME_PROGRAM_PHASES_H
 #define HADAL_RUNTIME_PROGRAM_PHASES_H
@@ -16,16 +16,17 @@ namespace hadal::rt {
 
 enum class RateShape : int32_t { Linear = 0, Constant = 1, Cosine = 2 };
 
-/// One phase of the learning rate: `steps` optimizer steps from where the last phase ended (0 at first) to `to`.
+/// One phase of the learning rate: `steps` optimizer steps from where the last phase ended (0 at
+/// first) to `to`.
 struct RatePhase {
   RateShape shape = RateShape::Constant;
   int64_t steps = 1;
   double to = 0;
 };
 
-/// The learning rate of optimizer step `step`, counted from 1. With n the step within its phase: linear
-/// start + (to - start) n / steps; constant to; cosine to + (start - to)(1 + cos(pi n / steps)) / 2. The last phase's end
-/// value holds for ever; no phases give 0.
+/// The learning rate of optimizer step `step`, counted from 1. With n the step within its phase:
+/// linear start + (to - start) n / steps; constant to; cosine to + (start - to)(1 + cos(pi n /
+/// steps)) / 2. The last phase's end value holds for ever; no phases give 0.
 inline double learningRate(const std::vector<RatePhase> &phases, int64_t step) {
   constexpr double pi = 3.14159265358979323846;
   double start = 0;
@@ -48,7 +49,8 @@ inline double learningRate(const std::vector<RatePhase> &phases, int64_t step) {
   return start;
 }
 
-/// A value that changes: `steps` optimizer steps of `value`; the last phase holds for ever (steps 0).
+/// A value that changes: `steps` optimizer steps of `value`; the last phase holds for ever (steps
+/// 0).
 struct ValuePhase {
   int64_t steps = 0;
   double value = 0;
