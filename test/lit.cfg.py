@@ -4,6 +4,7 @@
 # LLVM (FileCheck, not, split-file, llvm-nm).
 
 import os
+import sys
 
 import lit.formats
 
@@ -18,6 +19,7 @@ bin_dir = os.path.join(config.hadal_build_dir, "bin")
 config.environment["PATH"] = os.pathsep.join([bin_dir, config.llvm_tools_dir, os.environ["PATH"]])
 config.substitutions += [
     ("%{bin}", bin_dir),
+    ("%{python}", sys.executable + " -B"),
     ("%{source}", config.hadal_source_dir),
     ("%{test}", config.test_source_root),
     ("%{oracle}", os.path.join(config.test_source_root, "oracle")),

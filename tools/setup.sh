@@ -13,7 +13,7 @@ packages=(
   # small libraries of the front end and the runtime
   libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev libcli11-dev libasio-dev
   # tests, sanitizer build, code style
-  libgtest-dev libgmock-dev python3 python3-psutil libclang-rt-22-dev clang-tidy-22 clang-format-22
+  libgtest-dev libgmock-dev python3 python3-numpy python3-psutil libclang-rt-22-dev clang-tidy-22 clang-format-22
   # text of the quick start
   bible-kjv
 )
