@@ -20,6 +20,7 @@ config.environment["PATH"] = os.pathsep.join([bin_dir, config.llvm_tools_dir, os
 config.substitutions += [
     ("%{bin}", bin_dir),
     ("%{python}", sys.executable + " -B"),
+    ("%{tools}", " ".join(config.hadal_tools)),
     ("%{source}", config.hadal_source_dir),
     ("%{test}", config.test_source_root),
     ("%{oracle}", os.path.join(config.test_source_root, "oracle")),
