@@ -19,7 +19,8 @@ namespace hadal {
 
 namespace {
 
-constexpr size_t kShownCharacters = 60;
+constexpr size_t kShownCharacters = 60;    ///< of a value
+constexpr size_t kMessageCharacters = 600; ///< of each part of a message
 
 bool isContinuation(unsigned char c) { return (c & 0xc0) == 0x80; }
 
@@ -59,10 +60,10 @@ std::string printable(std::string_view text) {
 }
 
 /// The beginning of a long text, cut between characters.
-std::string shortened(std::string_view text) {
-  if (text.size() <= kShownCharacters)
+std::string shortened(std::string_view text, size_t limit = kShownCharacters) {
+  if (text.size() <= limit)
     return std::string(text);
-  size_t end = kShownCharacters;
+  size_t end = limit;
   while (end > 0 && isContinuation(text[end]))
     --end;
   return std::string(text.substr(0, end)) + "...";
@@ -109,7 +110,8 @@ public:
     toToken();
     JsonValue &object = *stack.back();
     if (object.member(name)) {
-      refuse(pathTo(name), "the key " + quoteJson(name) + " a second time", "each key once");
+      refuse(pathTo(name), "the key " + quoteJson(shortened(name)) + " a second time",
+             "each key once");
       return false;
     }
     object.keys.push_back(name);
@@ -265,8 +267,9 @@ std::string InputError::message() const {
     out += ":" + std::to_string(line);
   out += ": ";
   if (!place.empty())
-    out += place + ": ";
-  return printable(out + "found " + found + "; allowed: " + allowed);
+    out += shortened(place, 2 * kShownCharacters) + ": ";
+  return printable(out + "found " + shortened(found, kMessageCharacters) +
+                   "; allowed: " + shortened(allowed, kMessageCharacters));
 }
 
 std::optional<int64_t> JsonValue::asInteger() const {
@@ -360,6 +363,8 @@ std::string quoteJson(std::string_view text) {
 }
 
 std::string printNumber(double x) {
+  if (x == std::floor(x) && std::abs(x) < 1e15)
+    return std::to_string(static_cast<int64_t>(x));
   char buffer[32];
   for (int digits = 1; digits <= 17; ++digits) {
     std::snprintf(buffer, sizeof buffer, "%.*g", digits, x);

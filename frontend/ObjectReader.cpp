@@ -34,6 +34,8 @@ bool NumberRange::contains(double x) const {
 }
 
 std::string NumberRange::describe() const {
+  if (low == high)
+    return printNumber(low);
   std::string out = "a number ";
   out += (aboveLow ? "above " : "of at least ") + printNumber(low);
   if (high < 1e300)

@@ -121,22 +121,22 @@ TEST(ModelSpecErrors, NumbersOutOfRange) {
       {{{"rms_norm_eps", "-1e-6"}},
        "rms_norm_eps: found -1e-6; allowed: a number of at least 0 and at most 1"},
       {{{"routed_scaling_factor", "0"}},
-       "routed_scaling_factor: found 0; allowed: a number above 0 and at most 1e+06"},
+       "routed_scaling_factor: found 0; allowed: a number above 0 and at most 1000000"},
       {{{"aux_loss_alpha", "-0.1"}},
-       "aux_loss_alpha: found -0.1; allowed: a number of at least 0 and at most 1e+06"},
+       "aux_loss_alpha: found -0.1; allowed: a number of at least 0 and at most 1000000"},
       {{{"initializer_range", "-0.02"}},
-       "initializer_range: found -0.02; allowed: a number of at least 0 and at most 1e+03"},
+       "initializer_range: found -0.02; allowed: a number of at least 0 and at most 1000"},
       {{{"num_nextn_predict_layers", "-1"}},
        "num_nextn_predict_layers: found -1; allowed: an integer from 0 to 1000"},
       {{{"rope_theta", "0"}}, "rope_theta: found 0; allowed: a number above 1"},
       {{{"q_lora_rank", "-1"}}, "q_lora_rank: found -1; allowed: an integer from 0 to 2147483647"},
       {{{"hidden_size", "2147483647"}, {"vocab_size", "2147483647"}},
-       "hidden_size: found 2147483647, so 9.2233720669875e+18 parameters in all; allowed: sizes "
+       "hidden_size: found 2147483647, so 1.844675064071456e+19 parameters in all; allowed: sizes "
        "that give at most 1e+17 "
        "parameters"},
       {{{"num_hidden_layers", "10000"}, {"n_routed_experts", "1048576"}},
-       "n_routed_experts: found 1048576, so 31454234563 tensors; allowed: layers and experts that "
-       "give at most 1e+07 "
+       "n_routed_experts: found 1048576, so 31457420019 tensors; allowed: layers and experts that "
+       "give at most 10000000 "
        "tensors"},
   });
 }
@@ -199,7 +199,7 @@ TEST(ModelSpecErrors, Rotary) {
        "rope_scaling.rope_type: found \"default\"; allowed: the same as type, \"yarn\""},
       {{{"rope_scaling",
          "{\"type\": \"yarn\", \"factor\": 0.5, \"original_max_position_embeddings\": 32}"}},
-       "rope_scaling.factor: found 0.5; allowed: a number of at least 1 and at most 1e+06"},
+       "rope_scaling.factor: found 0.5; allowed: a number of at least 1 and at most 1000000"},
       {{{"rope_scaling",
          "{\"type\": \"yarn\", \"factor\": 2, \"original_max_position_embeddings\": 32, "
          "\"beta_fast\": 1, \"beta_slow\": 2}"}},
@@ -238,8 +238,7 @@ TEST(ModelSpecErrors, BrokenFiles) {
   EXPECT_EQ(loadModelSpec("no-such.json").error().message(),
             "no-such.json: found no such file; allowed: a readable file");
   std::string text = configText();
-  EXPECT_NE(refusal(text.substr(0, text.size() / 2)).find("unexpected end of input"),
-            std::string::npos);
+  EXPECT_NE(refusal(text.substr(0, text.size() / 2)).find("invalid JSON"), std::string::npos);
   EXPECT_EQ(refusal(configText({{"auto_map", std::string(64, '[') + std::string(64, ']')}})),
             "c.json:41: found values nested deeper than 64; allowed: at most 64 levels");
   EXPECT_EQ(

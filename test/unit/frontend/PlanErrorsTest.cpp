@@ -115,9 +115,11 @@ TEST(PlanErrors, TypesAndRanges) {
        "\"evaluate\""},
       {{{"seed", "-1"}}, "seed: found -1; allowed: an integer of at least 0"},
       {{{"router", "{\"bias_update_speed\": -1}"}},
-       "router.bias_update_speed: found -1; allowed: a number of at least 0 and at most 1e+09"},
+       "router.bias_update_speed: found -1; allowed: a number of at least 0 and at most "
+       "1000000000"},
       {{{"mtp", "{\"weight\": \"0.3\"}"}},
-       "mtp.weight: found \"0.3\" (a string); allowed: a number of at least 0 and at most 1e+09"},
+       "mtp.weight: found \"0.3\" (a string); allowed: a number of at least 0 and at most "
+       "1000000000"},
   });
 }
 
@@ -136,7 +138,7 @@ TEST(PlanErrors, Optimizer) {
       {adamw("\"betas\": [0.9]"),
        "optimizer.adamw.betas: found a list of 1; allowed: a list of 2 numbers"},
       {adamw("\"weight_decay\": -0.1"), "optimizer.adamw.weight_decay: found -0.1; allowed: a "
-                                        "number of at least 0 and at most 1e+09"},
+                                        "number of at least 0 and at most 1000000000"},
       {adamw("\"moments\": \"fp8\""),
        "optimizer.adamw.moments: found \"fp8\" (a string); allowed: \"f32\", \"bf16\""},
       {adamw("\"momentum\": 1"), "optimizer.adamw.momentum: found an unknown key; allowed: the "
@@ -164,10 +166,10 @@ TEST(PlanErrors, LearningRate) {
       {rate("[{\"shape\": \"cosine\", \"steps\": 1}]"),
        "optimizer.learning_rate[0].to: found nothing (the key is missing); allowed: a number of at "
        "least 0 and at most "
-       "1e+09"},
+       "1000000000"},
       {rate("[{\"shape\": \"linear\", \"steps\": 1, \"to\": -1}]"),
        "optimizer.learning_rate[0].to: found -1; allowed: a number of at least 0 and at most "
-       "1e+09"},
+       "1000000000"},
   });
 }
 
@@ -183,7 +185,7 @@ TEST(PlanErrors, Phases) {
        "value holds for ever"},
       {{{"mtp", "{\"weight\": [{\"steps\": 3}, {\"value\": 0.1}]}"}},
        "mtp.weight[0].value: found nothing (the key is missing); allowed: a number of at least 0 "
-       "and at most 1e+09"},
+       "and at most 1000000000"},
       {{{"pipeline", "{\"micro_batches\": [{\"steps\": 3, \"value\": 1.5}, {\"value\": 1}]}"}},
        "pipeline.micro_batches[0].value: found 1.5; allowed: an integer from 1 to 16777216"},
   });
