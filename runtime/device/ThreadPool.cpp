@@ -6,6 +6,7 @@
 #include "runtime/device/ThreadPool.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hadal::rt {
 
