@@ -322,8 +322,11 @@ Checked<std::string> readTextFile(const std::string &path) {
     return refused(std::string("an error: ") + std::strerror(errno));
   std::string content;
   char buffer[65536];
-  while (size_t count = std::fread(buffer, 1, sizeof buffer, handle))
+  size_t count = 0;
+  do {
+    count = std::fread(buffer, 1, sizeof buffer, handle);
     content.append(buffer, count);
+  } while (count == sizeof buffer);
   bool failed = std::ferror(handle);
   std::fclose(handle);
   if (failed)

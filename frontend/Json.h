@@ -131,7 +131,6 @@ public:
   int64_t integerOrNull(const std::string &key, IntegerRange range, int64_t fallback);
   double number(const std::string &key, NumberRange range, std::optional<double> fallback = {});
   bool boolean(const std::string &key, std::optional<bool> fallback = {});
-  std::string string(const std::string &key, std::optional<std::string> fallback = {});
   /// One of `allowed`; gives its index.
   size_t choice(const std::string &key, const std::vector<std::string> &allowed,
                 std::optional<size_t> fallback = {});

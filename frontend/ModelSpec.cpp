@@ -20,13 +20,12 @@ constexpr double kMaxParameters = 1e17; ///< keeps every byte count within 64 bi
 constexpr double kMaxTensors = 1e7;     ///< of a checkpoint; keeps its list in memory
 constexpr IntegerRange kSize{1, kMaxSize};
 
-const std::vector<std::string> kModelTypes = {"deepseek_v3", "kimi_k2"};
-const std::string kArchitecture = "DeepseekV3ForCausalLM";
+constexpr const char *kArchitecture = "DeepseekV3ForCausalLM";
 
 /// model_type and architectures: which family this is.
 void readArchitecture(ObjectReader &config, ModelSpec &spec) {
-  size_t type = config.choice("model_type", kModelTypes);
-  spec.modelType = kModelTypes[type];
+  const std::vector<std::string> types = {"deepseek_v3", "kimi_k2"};
+  spec.modelType = types[config.choice("model_type", types)];
   const JsonValue *list = config.take("architectures");
   if (!list || list->kind == JsonValue::Kind::Null)
     return;

@@ -127,15 +127,6 @@ bool ObjectReader::boolean(const std::string &key, std::optional<bool> fallback)
   return found->boolean;
 }
 
-std::string ObjectReader::string(const std::string &key, std::optional<std::string> fallback) {
-  const JsonValue *found = required(key, fallback.has_value(), "a string");
-  if (!found)
-    return fallback.value_or("");
-  if (found->kind != JsonValue::Kind::String)
-    refuse(key, found->describe(), "a string");
-  return found->text;
-}
-
 size_t ObjectReader::choice(const std::string &key, const std::vector<std::string> &allowed,
                             std::optional<size_t> fallback) {
   const JsonValue *found = required(key, fallback.has_value(), quotedList(allowed));

@@ -16,8 +16,6 @@ constexpr IntegerRange kCount{1, 1 << 24};
 constexpr IntegerRange kRanks{1, 1 << 20};
 constexpr NumberRange kNotNegative{0, 1e9};
 
-const std::vector<std::string> kPrecisions = {"f32", "bf16", "fp8"};
-
 /// Reads the elements of a list of objects: `read` gets each with whether it is the last.
 template <typename Read>
 void readList(InputReport &report, const JsonValue &list, const std::string &path, Read read) {
@@ -98,9 +96,12 @@ void readLayout(InputReport &report, ObjectReader &root, Plan &plan) {
 }
 
 void readPrecision(ObjectReader &root, Plan &plan) {
-  plan.precision = Precision(root.choice("precision", kPrecisions, size_t(Precision::F32)));
-  plan.cache = Precision(root.choice("cache", kPrecisions, size_t(plan.precision)));
-  plan.dispatch = Precision(root.choice("dispatch", kPrecisions, size_t(plan.precision)));
+  auto read = [&](const char *key, Precision fallback) {
+    return Precision(root.choice(key, {"f32", "bf16", "fp8"}, size_t(fallback)));
+  };
+  plan.precision = read("precision", Precision::F32);
+  plan.cache = read("cache", plan.precision);
+  plan.dispatch = read("dispatch", plan.precision);
   for (size_t what : root.choices("recompute", {"norms", "mla_up", "swiglu"}, {}))
     plan.recompute.push_back(Recompute(what));
 }

@@ -29,8 +29,7 @@ TEST(ModelSpec, ReadsDeepSeekV3) {
   EXPECT_TRUE(spec.isMoe(61));
   EXPECT_TRUE(spec.isMtp(61));
   EXPECT_EQ(spec.weightType, WeightType::BF16);
-  ASSERT_TRUE(spec.fp8.has_value());
-  EXPECT_EQ(spec.fp8->scaleRule, ScaleRule::F32);
+  EXPECT_EQ(fp8Of(spec).scaleRule, ScaleRule::F32);
   EXPECT_EQ(spec.auxLossAlpha, 0); // the published file has no aux_loss_alpha
   EXPECT_EQ(spec.eosTokenIds, std::vector<int64_t>{1});
   EXPECT_EQ(spec.text, *readTextFile(spec.file));
@@ -73,18 +72,17 @@ TEST(ModelSpec, SoftmaxFactorOfV2) {
                   "4096, \"mscale\": 0.707, \"mscale_all_dim\": 0.707}"}});
   EXPECT_NEAR(spec.softmaxScale(), 0.1147213868, 1e-10);
   EXPECT_EQ(spec.rotaryAmplitude(), 1.0);
-  EXPECT_EQ(spec.yarn->betaFast, 32);
-  EXPECT_EQ(spec.yarn->betaSlow, 1);
+  EXPECT_EQ(yarnOf(spec).betaFast, 32);
+  EXPECT_EQ(yarnOf(spec).betaSlow, 1);
 }
 
 /// Where mscale or mscale_all_dim is missing, the tables get 0.1 ln(factor) + 1, as transformers
 /// has it.
 TEST(ModelSpec, MissingMscaleIsANamedChoice) {
   auto yarn = [](const std::string &more) {
-    return *validSpec({{"rope_scaling", "{\"type\": \"yarn\", \"factor\": 40, "
-                                        "\"original_max_position_embeddings\": 4096" +
-                                            more + "}"}})
-                .yarn;
+    return yarnOf(validSpec({{"rope_scaling", "{\"type\": \"yarn\", \"factor\": 40, "
+                                              "\"original_max_position_embeddings\": 4096" +
+                                                  more + "}"}}));
   };
   const double m = 0.1 * std::log(40.0) + 1;
   Yarn neither = yarn("");
@@ -165,8 +163,7 @@ TEST(ModelSpec, ScaleFormatOfV31) {
       {{"quantization_config",
         "{\"activation_scheme\": \"dynamic\", \"fmt\": \"e4m3\", \"quant_method\": \"fp8\", "
         "\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [128, 128]}"}});
-  ASSERT_TRUE(spec.fp8.has_value());
-  EXPECT_EQ(spec.fp8->scaleRule, ScaleRule::PowerOfTwo);
+  EXPECT_EQ(fp8Of(spec).scaleRule, ScaleRule::PowerOfTwo);
   EXPECT_TRUE(spec.warnings.empty());
 }
 

@@ -149,7 +149,6 @@ TEST(PlanErrors, Optimizer) {
 
 TEST(PlanErrors, LearningRate) {
   auto rate = [](const char *list) { return Fields{{"optimizer", rates(list)}}; };
-  const std::string phase = "optimizer.learning_rate[0].";
   expectRefusals({
       {rate("[]"), "optimizer.learning_rate: found an empty list; allowed: a list of at least one "
                    "phase, {\"shape\", "

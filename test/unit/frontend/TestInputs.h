@@ -32,9 +32,14 @@ inline std::string jsonText(Fields fields, const Fields &changes) {
       fields.push_back(change);
   }
   std::string out = "{";
-  for (const auto &[key, value] : fields)
-    if (!value.empty())
-      out += (out.size() > 1 ? ",\n " : "\n ") + ("\"" + key + "\": " + value);
+  for (const auto &[key, value] : fields) {
+    if (value.empty())
+      continue;
+    out += out.size() > 1 ? ",\n " : "\n ";
+    out += quoteJson(key);
+    out += ": ";
+    out += value;
+  }
   return out + "\n}\n";
 }
 
@@ -100,6 +105,18 @@ inline ModelSpec loadedSpec(const std::string &path) {
   Checked<ModelSpec> spec = loadModelSpec(path);
   EXPECT_TRUE(bool(spec)) << (spec ? "" : spec.error().message());
   return spec ? *spec : ModelSpec();
+}
+
+/// The YaRN settings of a spec that must have them.
+inline Yarn yarnOf(const ModelSpec &spec) {
+  EXPECT_TRUE(spec.yarn.has_value());
+  return spec.yarn.value_or(Yarn());
+}
+
+/// The FP8 storage of a spec that must have it.
+inline Fp8Storage fp8Of(const ModelSpec &spec) {
+  EXPECT_TRUE(spec.fp8.has_value());
+  return spec.fp8.value_or(Fp8Storage());
 }
 
 inline std::string testPath(const std::string &path) {

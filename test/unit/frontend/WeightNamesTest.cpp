@@ -102,7 +102,7 @@ TEST(Manifest, DeepSeekV3AsPublished) {
     EXPECT_TRUE(by.emplace(entry.name, entry).second) << entry.name;
   }
   EXPECT_EQ(elements, 684531386000);
-  auto expect = [&](const std::string &name, std::vector<int64_t> shape, WeightType type) {
+  auto expect = [&](const std::string &name, const std::vector<int64_t> &shape, WeightType type) {
     ASSERT_TRUE(by.count(name)) << name;
     EXPECT_EQ(by[name].shape, shape) << name;
     EXPECT_EQ(by[name].type, type) << name;
