@@ -117,7 +117,8 @@ class ObjectReader {
 public:
   /// `value` null or not an object: refused (null only when a caller passes none; then reads give
   /// fallbacks).
-  ObjectReader(InputReport &report, const JsonValue *value, std::string path);
+  /// `line` is for messages where `value` is null.
+  ObjectReader(InputReport &report, const JsonValue *value, std::string path, int line = 0);
 
   bool has(const std::string &key) const;    ///< present, null included
   bool isNull(const std::string &key) const; ///< present and null
@@ -158,6 +159,7 @@ private:
   InputReport &report;
   const JsonValue *value;
   std::string path;
+  int line;
   std::set<std::string> known;
 };
 

@@ -48,8 +48,8 @@ void InputReport::refuse(int line, std::string place, std::string found, std::st
     error = InputError{file, line, std::move(place), std::move(found), std::move(allowed)};
 }
 
-ObjectReader::ObjectReader(InputReport &report, const JsonValue *value, std::string path)
-    : report(report), value(value), path(std::move(path)) {
+ObjectReader::ObjectReader(InputReport &report, const JsonValue *value, std::string path, int line)
+    : report(report), value(value), path(std::move(path)), line(line) {
   if (value && value->kind != JsonValue::Kind::Object) {
     report.refuse(value->line, this->path, value->describe(), "an object");
     this->value = nullptr;
@@ -68,7 +68,7 @@ std::string ObjectReader::pathOf(const std::string &key) const {
 
 int ObjectReader::lineOf(const std::string &key) const {
   if (!value)
-    return 0;
+    return line;
   const JsonValue *member = value->member(key);
   return member ? member->line : value->line;
 }
@@ -202,7 +202,7 @@ std::vector<size_t> ObjectReader::choices(const std::string &key,
 
 ObjectReader ObjectReader::object(const std::string &key, bool isRequired) {
   const JsonValue *found = required(key, !isRequired, "an object");
-  return ObjectReader(report, found, pathOf(key));
+  return ObjectReader(report, found, pathOf(key), lineOf(key));
 }
 
 void ObjectReader::refuse(const std::string &key, std::string found, std::string allowed) {
