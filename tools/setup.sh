@@ -23,9 +23,10 @@ fail() {
   exit 1
 }
 
-[ -r /etc/os-release ] || fail "this system has no /etc/os-release; Hadal is set up on Debian 12 (bookworm)"
+os_release=${OS_RELEASE:-/etc/os-release} # another file: for the test of the refusal
+[ -r "$os_release" ] || fail "this system has no $os_release; Hadal is set up on Debian 12 (bookworm)"
 # shellcheck source=/dev/null
-. /etc/os-release
+. "$os_release"
 if [ "${ID:-}" != debian ] || [ "${VERSION_ID:-}" != 12 ]; then
   fail "found ${PRETTY_NAME:-an unknown system}; this script knows Debian 12 (bookworm) only. Elsewhere install" \
     "by hand what these packages hold: ${packages[*]}"

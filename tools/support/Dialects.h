@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The dialects a Hadal tool reads and writes.
+
+#ifndef HADAL_TOOLS_SUPPORT_DIALECTS_H
+#define HADAL_TOOLS_SUPPORT_DIALECTS_H
+
+#include "mlir/IR/DialectRegistry.h"
+
+namespace hadal::tools {
+
+/// Hadal's own dialects and the upstream ones that its passes produce, with their interfaces.
+void registerDialects(mlir::DialectRegistry &registry);
+
+} // namespace hadal::tools
+
+#endif // HADAL_TOOLS_SUPPORT_DIALECTS_H

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the import flags to a module.
+
+#include "tools/support/Import.h"
+
+#include "frontend/BuildModel.h"
+#include "tools/support/CommandLine.h"
+
+#include "llvm/TargetParser/Host.h"
+
+using namespace mlir;
+
+namespace hadal::tools {
+
+ImportFlags::ImportFlags()
+    : plan("plan", llvm::cl::desc("training plan; defaults without it"),
+           llvm::cl::value_desc("plan.json"), llvm::cl::cat(options())),
+      target("target", llvm::cl::desc("what the kernels are for: cpu"), llvm::cl::init("cpu"),
+             llvm::cl::value_desc("name"), llvm::cl::cat(options())),
+      cpu("cpu", llvm::cl::desc("CPU the code is for: native, or a name that LLVM knows"),
+          llvm::cl::init("native"), llvm::cl::value_desc("name"), llvm::cl::cat(options())) {}
+
+OwningOpRef<ModuleOp> ImportFlags::import(MLIRContext &context, llvm::StringRef configFile) const {
+  if (target != "cpu") {
+    refuse("--target: found '" + target + "'; supported: cpu");
+    return {};
+  }
+  std::string name = cpu == "native" ? llvm::sys::getHostCPUName().str() : cpu.getValue();
+  FailureOr<OwningOpRef<ModuleOp>> module = importModel(context, configFile, plan, target, name);
+  if (failed(module))
+    return {};
+  return std::move(*module);
+}
+
+} // namespace hadal::tools
