@@ -137,8 +137,8 @@ static std::string indexText(const std::vector<TensorSource> &model,
   return index.dump(1) + "\n";
 }
 
-/// Removes an own, complete checkpoint: the files that its state.json lists, then the folder if that
-/// left it empty. What somebody else put there stays.
+/// Removes an own, complete checkpoint: the files that its state.json lists, then the folder if
+/// that left it empty. What somebody else put there stays.
 static void removeCheckpoint(const fs::path &folder, const Report &report) {
   json state;
   try {

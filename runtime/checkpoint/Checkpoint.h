@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Training checkpoints: DIR/step-000000012/ with config.json, plan.json, model*.safetensors and
-// model.safetensors.index.json (Hugging Face names), optimizer*.safetensors and state.json. A folder is
-// written under a temporary name, synced and renamed, so under its own name it is always complete;
-// state.json lists the size and checksum of every other file and carries a checksum of itself.
+// model.safetensors.index.json (Hugging Face names), optimizer*.safetensors and state.json. A
+// folder is written under a temporary name, synced and renamed, so under its own name it is always
+// complete; state.json lists the size and checksum of every other file and carries a checksum of
+// itself.
 
 #ifndef HADAL_RUNTIME_CHECKPOINT_CHECKPOINT_H
 #define HADAL_RUNTIME_CHECKPOINT_CHECKPOINT_H
@@ -31,8 +32,8 @@ struct CheckpointContent {
   std::int64_t step = 0;
   std::string config, plan; // the texts of config.json and plan.json
   std::vector<TensorSource> model, optimizer;
-  /// What else a resumed run needs (data position, random state, ...). Keys step, files, checksum and
-  /// format are ours.
+  /// What else a resumed run needs (data position, random state, ...). Keys step, files, checksum
+  /// and format are ours.
   nlohmann::json state = nlohmann::json::object();
 };
 
@@ -49,10 +50,10 @@ using Report = std::function<void(const std::string &)>;
 std::string checkpointName(std::int64_t step);
 
 /// Writes DIR/step-N and returns its path. A folder of that name that is already there is never
-/// overwritten: it is moved aside as step-N.replaced-K and reported. Afterwards, with keep > 0, older
-/// checkpoints beyond the newest `keep` are removed (only files that their state.json lists). Throws
-/// RunError when the disk refuses. `shardBytes`: a model or optimizer file holds at most so many bytes
-/// of data (at least one tensor).
+/// overwritten: it is moved aside as step-N.replaced-K and reported. Afterwards, with keep > 0,
+/// older checkpoints beyond the newest `keep` are removed (only files that their state.json lists).
+/// Throws RunError when the disk refuses. `shardBytes`: a model or optimizer file holds at most so
+/// many bytes of data (at least one tensor).
 std::string writeCheckpoint(const std::string &dir, const CheckpointContent &content,
                             std::int64_t keep, const Report &report,
                             std::int64_t shardBytes = std::int64_t(5) << 30);
@@ -61,8 +62,8 @@ std::string writeCheckpoint(const std::string &dir, const CheckpointContent &con
 /// InputError with the reason.
 FoundCheckpoint openCheckpoint(const std::string &folder);
 
-/// The newest complete checkpoint of DIR; reports why it skips newer ones that are broken. Nothing when
-/// there is none (or no DIR).
+/// The newest complete checkpoint of DIR; reports why it skips newer ones that are broken. Nothing
+/// when there is none (or no DIR).
 std::optional<FoundCheckpoint> findLatestCheckpoint(const std::string &dir, const Report &report);
 
 /// The steps of all folders in DIR named like checkpoints, ascending.

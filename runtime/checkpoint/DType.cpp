@@ -17,9 +17,9 @@ struct Row {
   int bytes;
 };
 constexpr Row kTypes[] = {
-    {DType::F64, "F64", 8},         {DType::F32, "F32", 4},        {DType::BF16, "BF16", 2},
-    {DType::F16, "F16", 2},         {DType::I64, "I64", 8},        {DType::I32, "I32", 4},
-    {DType::U8, "U8", 1},           {DType::F8_E4M3, "F8_E4M3", 1}, {DType::F8_E5M2, "F8_E5M2", 1},
+    {DType::F64, "F64", 8}, {DType::F32, "F32", 4},         {DType::BF16, "BF16", 2},
+    {DType::F16, "F16", 2}, {DType::I64, "I64", 8},         {DType::I32, "I32", 4},
+    {DType::U8, "U8", 1},   {DType::F8_E4M3, "F8_E4M3", 1}, {DType::F8_E5M2, "F8_E5M2", 1},
 };
 
 float fromWord(std::uint32_t bits) {
@@ -28,11 +28,13 @@ float fromWord(std::uint32_t bits) {
   return value;
 }
 
-/// A small IEEE-like float (sign, exponent, mantissa) as f32; the caller handles its special values.
+/// A small IEEE-like float (sign, exponent, mantissa) as f32; the caller handles its special
+/// values.
 float fromSmall(std::uint32_t sign, int exponent, std::uint32_t mantissa, int mantissaBits,
                 int bias) {
   double fraction = std::ldexp(double(mantissa), -mantissaBits);
-  double value = exponent ? std::ldexp(1 + fraction, exponent - bias) : std::ldexp(fraction, 1 - bias);
+  double value =
+      exponent ? std::ldexp(1 + fraction, exponent - bias) : std::ldexp(fraction, 1 - bias);
   return float(sign ? -value : value);
 }
 

@@ -43,15 +43,18 @@ private:
 
   std::uint64_t headerLength() const {
     if (file.size() < 8)
-      throw InputError(file.path(), "is " + std::to_string(file.size()) +
-                                        " bytes long; a safetensors file starts with 8 bytes of header length");
+      throw InputError(file.path(),
+                       "is " + std::to_string(file.size()) +
+                           " bytes long; a safetensors file starts with 8 bytes of header length");
     std::uint64_t length;
     std::memcpy(&length, file.data(), 8);
     constexpr std::uint64_t kLimit = 100'000'000; // the format's own limit
     if (length > kLimit || length > file.size() - 8)
-      throw InputError(file.path(), "header length " + std::to_string(length) +
-                                        " does not fit; the file has " + std::to_string(file.size()) +
-                                        " bytes and a header at most 100000000 (truncated, or no safetensors file)");
+      throw InputError(
+          file.path(),
+          "header length " + std::to_string(length) + " does not fit; the file has " +
+              std::to_string(file.size()) +
+              " bytes and a header at most 100000000 (truncated, or no safetensors file)");
     return length;
   }
 
@@ -67,8 +70,9 @@ private:
       refuse(name, "has no dtype");
     auto dtype = parseDtype(value["dtype"].get_ref<const std::string &>());
     if (!dtype)
-      refuse(name, "dtype " + value["dtype"].get<std::string>() +
-                       " is not supported; supported are F64 F32 BF16 F16 I64 I32 U8 F8_E4M3 F8_E5M2");
+      refuse(name,
+             "dtype " + value["dtype"].get<std::string>() +
+                 " is not supported; supported are F64 F32 BF16 F16 I64 I32 U8 F8_E4M3 F8_E5M2");
     tensor.dtype = *dtype;
     tensor.shape = integers(name, value, "shape");
     std::vector<std::int64_t> offsets = integers(name, value, "data_offsets");
@@ -97,8 +101,7 @@ private:
       refuse(name, std::string("has no ") + key);
     std::vector<std::int64_t> result;
     for (const json &item : value[key]) {
-      if (!item.is_number_unsigned() ||
-          item.get<std::uint64_t>() > std::uint64_t(INT64_MAX))
+      if (!item.is_number_unsigned() || item.get<std::uint64_t>() > std::uint64_t(INT64_MAX))
         refuse(name, std::string(key) + " holds " + item.dump() + "; allowed are integers from 0");
       result.push_back(item.get<std::int64_t>());
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The safetensors file format (github.com/huggingface/safetensors): 8 bytes header length, a JSON header
-// {name: {dtype, shape, data_offsets}}, tensor data without holes. Reader (mapped, strictly checked) and
-// streaming writer.
+// The safetensors file format (github.com/huggingface/safetensors): 8 bytes header length, a JSON
+// header {name: {dtype, shape, data_offsets}}, tensor data without holes. Reader (mapped, strictly
+// checked) and streaming writer.
 
 #ifndef HADAL_RUNTIME_CHECKPOINT_SAFETENSORS_H
 #define HADAL_RUNTIME_CHECKPOINT_SAFETENSORS_H
@@ -27,9 +27,9 @@ struct TensorInfo {
 
 class SafetensorsFile {
 public:
-  /// Maps and checks a file. Throws InputError naming file and tensor for: a header that does not fit,
-  /// bad JSON, duplicate names, unknown dtypes, sizes that do not match the shape, offsets that
-  /// overlap, leave holes or lie outside.
+  /// Maps and checks a file. Throws InputError naming file and tensor for: a header that does not
+  /// fit, bad JSON, duplicate names, unknown dtypes, sizes that do not match the shape, offsets
+  /// that overlap, leave holes or lie outside.
   explicit SafetensorsFile(const std::string &path);
 
   const std::string &path() const { return file.path(); }

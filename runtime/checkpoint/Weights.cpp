@@ -43,7 +43,8 @@ Weights::Weights(const std::string &path) : origin(path) {
   if (failed)
     throw InputError(path, "cannot be read: " + failed.message());
   if (found.empty())
-    throw InputError(path, "holds no weights; a folder has model.safetensors.index.json or *.safetensors");
+    throw InputError(
+        path, "holds no weights; a folder has model.safetensors.index.json or *.safetensors");
   std::sort(found.begin(), found.end());
   for (const std::string &file : found)
     openFile(file);
@@ -76,8 +77,8 @@ void Weights::openIndex(const std::string &folder, const std::string &index) {
     auto at = tensors.find(tensor);
     if (at == tensors.end() ||
         fs::path(at->second.file->path()).filename() != file.get<std::string>())
-      throw InputError(index, "weight_map: tensor " + tensor + ": is not in " +
-                                  file.get<std::string>());
+      throw InputError(index,
+                       "weight_map: tensor " + tensor + ": is not in " + file.get<std::string>());
   }
 }
 
@@ -138,12 +139,13 @@ void Weights::check(const std::vector<WeightSpec> &specs) const {
   }
   for (const auto &[name, at] : tensors)
     if (!known.count(name) && !endsWith(name, "rotary_emb.inv_freq"))
-      throw InputError(at.file->path(), "tensor " + name + ": is unexpected; the model has none of this name");
+      throw InputError(at.file->path(),
+                       "tensor " + name + ": is unexpected; the model has none of this name");
   for (const WeightSpec &spec : specs) {
     if (spec.copyOf.empty() || !contains(spec.name))
       continue;
     const Place &copy = place(spec.name), &main = place(spec.copyOf);
-    std::vector<float> a(std::size_t(copy.info->elements)), b(std::size_t(main.info->elements));
+    std::vector<float> a(std::size_t(copy.info->elements)), b(std::size_t(main.info -> elements));
     read(spec.name, a.data());
     read(spec.copyOf, b.data());
     if (a.size() != b.size() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0)
@@ -160,7 +162,8 @@ void Weights::read(const std::string &name, float *out) const {
     return;
   const Place &scaleAt = place(name + "_scale_inv");
   std::vector<float> scales(std::size_t(scaleAt.info->elements));
-  toF32(scaleAt.info->dtype, scaleAt.file->data(*scaleAt.info), scaleAt.info->elements, scales.data());
+  toF32(scaleAt.info->dtype, scaleAt.file->data(*scaleAt.info), scaleAt.info->elements,
+        scales.data());
   const std::int64_t rows = info.shape[0], columns = info.shape[1];
   const std::int64_t perRow = (columns + kScaleBlock - 1) / kScaleBlock;
   for (std::int64_t r = 0; r < rows; ++r)

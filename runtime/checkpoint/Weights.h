@@ -24,13 +24,13 @@ struct WeightSpec {
 
 class Weights {
 public:
-  /// Opens all files. Throws InputError: nothing there, a broken file, a name in two files, an index
-  /// that names what is not there.
+  /// Opens all files. Throws InputError: nothing there, a broken file, a name in two files, an
+  /// index that names what is not there.
   explicit Weights(const std::string &path);
 
   /// Refuses, by name, what is missing, misshapen, unexpected, of an unusable type, or a copy that
-  /// differs. `rotary_emb.inv_freq` is ignored. F8_E4M3 needs NAME_scale_inv: f32, one scale for each
-  /// 128x128 block (ceil(out/128) x ceil(in/128)).
+  /// differs. `rotary_emb.inv_freq` is ignored. F8_E4M3 needs NAME_scale_inv: f32, one scale for
+  /// each 128x128 block (ceil(out/128) x ceil(in/128)).
   void check(const std::vector<WeightSpec> &specs) const;
   bool contains(const std::string &name) const { return tensors.count(name) != 0; }
   /// Writes the f32 values of a tensor; call check first.

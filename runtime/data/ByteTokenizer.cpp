@@ -13,9 +13,10 @@ namespace hadal::rt {
 void ByteTokenizer::requireUsable(std::int64_t vocabulary, const std::string &weights,
                                   const std::string &what) {
   if (vocabulary < kVocabulary)
-    throw InputError(what, "text needs the byte tokenizer's 259 ids, and the model's vocabulary has " +
-                               std::to_string(vocabulary) +
-                               "; give token ids (--prompt-ids, or --data with tokens or .bin/.idx)");
+    throw InputError(what,
+                     "text needs the byte tokenizer's 259 ids, and the model's vocabulary has " +
+                         std::to_string(vocabulary) +
+                         "; give token ids (--prompt-ids, or --data with tokens or .bin/.idx)");
   namespace fs = std::filesystem;
   std::error_code failed;
   if (weights.empty())

@@ -50,19 +50,19 @@ public:
   StreamRows(std::unique_ptr<TokenStream> from, const std::string &path, const RowOptions &options)
       : stream(std::move(from)), tokens(options.tokens), seed(options.seed) {
     std::int64_t total = stream->size();
-    held = options.validationFraction >= 1 ? total
-                                           : std::int64_t(double(total) * options.validationFraction);
+    held = options.validationFraction >= 1
+               ? total
+               : std::int64_t(double(total) * options.validationFraction);
     windows = (total - held - 1) / tokens;
     if (options.validationFraction < 1 && total - held < tokens + 1)
-      throw InputError(path, "holds " + std::to_string(total) + " tokens, " +
-                                 std::to_string(total - held) +
-                                 " of them for training; one row needs " +
-                                 std::to_string(tokens + 1));
+      throw InputError(
+          path, "holds " + std::to_string(total) + " tokens, " + std::to_string(total - held) +
+                    " of them for training; one row needs " + std::to_string(tokens + 1));
   }
   void read(std::int64_t row, std::int32_t *out) const override {
     std::int64_t epoch = row / windows;
-    auto window = permute(seed, std::uint64_t(epoch), std::uint64_t(windows),
-                          std::uint64_t(row % windows));
+    auto window =
+        permute(seed, std::uint64_t(epoch), std::uint64_t(windows), std::uint64_t(row % windows));
     stream->read(std::int64_t(window) * tokens, tokens + 1, out);
   }
   std::int64_t limit() const override { return -1; }
@@ -89,7 +89,8 @@ TokenTable readTokenTable(const std::string &path, std::int64_t vocabulary) {
   const TensorInfo &info = file.get("tokens");
   if (info.shape.size() != 2 || (info.dtype != DType::I64 && info.dtype != DType::I32))
     throw InputError(path, std::string("tokens: is ") + dtypeName(info.dtype) + " " +
-                               shapeText(info.shape) + "; allowed is I64 or I32 [rows, tokens + 1]");
+                               shapeText(info.shape) +
+                               "; allowed is I64 or I32 [rows, tokens + 1]");
   TokenTable table{info.shape[0], info.shape[1], {}};
   table.ids.resize(std::size_t(info.elements));
   const unsigned char *data = file.data(info);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Training and validation rows: T inputs and their targets, shifted by one, as T + 1 ids. Row numbers
-// count from the start of training and know no layout (ranks, micro-batches): a step takes the next
-// micro_batches x data_parallel x sequences rows.
+// Training and validation rows: T inputs and their targets, shifted by one, as T + 1 ids. Row
+// numbers count from the start of training and know no layout (ranks, micro-batches): a step takes
+// the next micro_batches x data_parallel x sequences rows.
 
 #ifndef HADAL_RUNTIME_DATA_ROWS_H
 #define HADAL_RUNTIME_DATA_ROWS_H
@@ -37,13 +37,14 @@ public:
   virtual void readHeldOut(std::int64_t window, std::int64_t count, std::int32_t *out) const = 0;
 };
 
-/// Opens `path`: a `tokens` safetensors file (used as it is), a Megatron .bin/.idx pair or a text file
-/// (both cut into windows, shuffled by seed and epoch, the last validationFraction of their tokens held
-/// out). With a validationFraction of 1 all of it is held out, a `tokens` file too. Throws InputError
-/// naming the file.
+/// Opens `path`: a `tokens` safetensors file (used as it is), a Megatron .bin/.idx pair or a text
+/// file (both cut into windows, shuffled by seed and epoch, the last validationFraction of their
+/// tokens held out). With a validationFraction of 1 all of it is held out, a `tokens` file too.
+/// Throws InputError naming the file.
 std::unique_ptr<Rows> openRows(const std::string &path, const RowOptions &options);
 
-/// A tensor `tokens` of a safetensors file, I64 or I32 [rows, columns], checked against the vocabulary.
+/// A tensor `tokens` of a safetensors file, I64 or I32 [rows, columns], checked against the
+/// vocabulary.
 struct TokenTable {
   std::int64_t rows = 0, columns = 0;
   std::vector<std::int32_t> ids;

@@ -100,8 +100,7 @@ private:
     sequences = load<std::uint64_t>(index.data() + 18);
     documents = load<std::uint64_t>(index.data() + 26);
     std::uint64_t room = index.size() - kHeader;
-    if (sequences > room / 12 || documents > room / 8 ||
-        sequences * 12 + documents * 8 != room)
+    if (sequences > room / 12 || documents > room / 8 || sequences * 12 + documents * 8 != room)
       refuse("has " + std::to_string(index.size()) + " bytes; " + std::to_string(sequences) +
              " sequences and " + std::to_string(documents) + " document bounds need " +
              std::to_string(kHeader + sequences * 12 + documents * 8));
@@ -117,8 +116,8 @@ private:
       if (length < 0 || pointer < 0 || std::uint64_t(pointer) > tokens.size() ||
           std::uint64_t(length) * bytes > tokens.size() - std::uint64_t(pointer))
         refuse("sequence " + std::to_string(i) + ": " + std::to_string(length) +
-               " tokens at byte " + std::to_string(pointer) + " leave " + tokens.path() + " with its " +
-               std::to_string(tokens.size()) + " bytes");
+               " tokens at byte " + std::to_string(pointer) + " leave " + tokens.path() +
+               " with its " + std::to_string(tokens.size()) + " bytes");
       pointers.push_back(pointer);
       starts.push_back(starts.back() + length);
     }
@@ -178,8 +177,8 @@ std::unique_ptr<TokenStream> openMegatron(const std::string &path, std::int64_t 
 bool isMegatron(const std::string &path) {
   std::error_code failed;
   std::string prefix = megatronPrefix(path);
-  return prefix != path || (!std::filesystem::exists(path, failed) &&
-                            std::filesystem::exists(path + ".idx", failed));
+  return prefix != path ||
+         (!std::filesystem::exists(path, failed) && std::filesystem::exists(path + ".idx", failed));
 }
 
 } // namespace hadal::rt

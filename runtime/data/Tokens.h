@@ -17,8 +17,8 @@ class TokenStream {
 public:
   virtual ~TokenStream() = default;
   virtual std::int64_t size() const = 0;
-  /// Copies ids [begin, begin + count). Throws InputError for an id outside the vocabulary, naming its
-  /// position.
+  /// Copies ids [begin, begin + count). Throws InputError for an id outside the vocabulary, naming
+  /// its position.
   virtual void read(std::int64_t begin, std::int64_t count, std::int32_t *out) const = 0;
 };
 
@@ -26,8 +26,8 @@ public:
 std::unique_ptr<TokenStream> openText(const std::string &path);
 
 /// A Megatron pair PREFIX.bin and PREFIX.idx; `path` is any of PREFIX, PREFIX.bin, PREFIX.idx. The
-/// stream is the sequences in index order. Throws InputError for a bad magic, version or dtype, sizes
-/// that do not add up, and pointers that leave the .bin file.
+/// stream is the sequences in index order. Throws InputError for a bad magic, version or dtype,
+/// sizes that do not add up, and pointers that leave the .bin file.
 std::unique_ptr<TokenStream> openMegatron(const std::string &path, std::int64_t vocabulary);
 
 /// Whether `path` names a Megatron pair.

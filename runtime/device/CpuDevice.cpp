@@ -91,13 +91,24 @@ static std::string cpuinfo(const std::string &key) {
 /// LLVM's name of a feature as Linux spells it.
 static std::string linuxFeature(std::string name) {
   static const std::pair<const char *, const char *> kRenamed[] = {
-      {"sse3", "pni"},          {"sse4.1", "sse4_1"},       {"sse4.2", "sse4_2"},
-      {"lzcnt", "abm"},         {"avx512vnni", "avx512_vnni"}, {"avx512bf16", "avx512_bf16"},
-      {"avx512vbmi2", "avx512_vbmi2"}, {"avx512bitalg", "avx512_bitalg"},
-      {"avx512vpopcntdq", "avx512_vpopcntdq"}, {"avx512fp16", "avx512_fp16"},
-      {"avx512vp2intersect", "avx512_vp2intersect"}, {"avxvnni", "avx_vnni"},
-      {"sha", "sha_ni"},        {"rdrnd", "rdrand"},        {"pclmul", "pclmulqdq"},
-      {"sahf", "lahf_lm"},      {"prfchw", "3dnowprefetch"}, {"crc32", "sse4_2"},
+      {"sse3", "pni"},
+      {"sse4.1", "sse4_1"},
+      {"sse4.2", "sse4_2"},
+      {"lzcnt", "abm"},
+      {"avx512vnni", "avx512_vnni"},
+      {"avx512bf16", "avx512_bf16"},
+      {"avx512vbmi2", "avx512_vbmi2"},
+      {"avx512bitalg", "avx512_bitalg"},
+      {"avx512vpopcntdq", "avx512_vpopcntdq"},
+      {"avx512fp16", "avx512_fp16"},
+      {"avx512vp2intersect", "avx512_vp2intersect"},
+      {"avxvnni", "avx_vnni"},
+      {"sha", "sha_ni"},
+      {"rdrnd", "rdrand"},
+      {"pclmul", "pclmulqdq"},
+      {"sahf", "lahf_lm"},
+      {"prfchw", "3dnowprefetch"},
+      {"crc32", "sse4_2"},
   };
   for (const auto &[llvm, system] : kRenamed)
     if (name == llvm)

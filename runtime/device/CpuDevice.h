@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The CPU as a device: zeroed memory that costs nothing until it is touched, kernels out of a shared
-// object in memory, and what this machine's processor can do.
+// The CPU as a device: zeroed memory that costs nothing until it is touched, kernels out of a
+// shared object in memory, and what this machine's processor can do.
 
 #ifndef HADAL_RUNTIME_DEVICE_CPUDEVICE_H
 #define HADAL_RUNTIME_DEVICE_CPUDEVICE_H
@@ -60,8 +60,8 @@ private:
   void *handle = nullptr;
 };
 
-/// Those of `features` (LLVM names, "avx512f") that this machine's processor lacks or that we cannot
-/// check for.
+/// Those of `features` (LLVM names, "avx512f") that this machine's processor lacks or that we
+/// cannot check for.
 std::vector<std::string> missingCpuFeatures(const std::vector<std::string> &features);
 
 /// The processor's name as the system tells it, and the number of threads this process may use.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See ThreadPool.h. Threads spin for some microseconds, because kernels follow each other closely, and
-// then sleep, because somebody else may want the core.
+// See ThreadPool.h. Threads spin for some microseconds, because kernels follow each other closely,
+// and then sleep, because somebody else may want the core.
 
 #include "runtime/device/ThreadPool.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Persistent worker threads that share out the indices of a kernel's grid. Every index writes its own
-// outputs, so results do not depend on who takes which index.
+// Persistent worker threads that share out the indices of a kernel's grid. Every index writes its
+// own outputs, so results do not depend on who takes which index.
 
 #ifndef HADAL_RUNTIME_DEVICE_THREADPOOL_H
 #define HADAL_RUNTIME_DEVICE_THREADPOOL_H
@@ -27,10 +27,10 @@ public:
 
   int threads() const { return int(workers.size()) + 1; }
 
-  /// Calls fn(begin, end, thread) for disjoint ranges that cover [0, grid), `chunk` indices at a time
-  /// (0: about eight chunks a thread), handed out as threads get free; thread is in [0, threads()).
-  /// Returns when all are done; rethrows the first exception. Not to be called from two threads at once
-  /// nor from within fn.
+  /// Calls fn(begin, end, thread) for disjoint ranges that cover [0, grid), `chunk` indices at a
+  /// time (0: about eight chunks a thread), handed out as threads get free; thread is in [0,
+  /// threads()). Returns when all are done; rethrows the first exception. Not to be called from two
+  /// threads at once nor from within fn.
   template <typename Fn> void parallel(std::int64_t grid, Fn &&fn, std::int64_t chunk = 0) {
     if (grid <= 0)
       return;

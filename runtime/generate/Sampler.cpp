@@ -34,7 +34,8 @@ std::int64_t Sampler::choose(const float *logits, std::int64_t vocabulary, std::
   weights.resize(kept);
   double total = 0;
   for (std::size_t i = 0; i < kept; ++i) {
-    weights[i] = std::exp((double(logits[order[i]]) - double(logits[order[0]])) / options.temperature);
+    weights[i] =
+        std::exp((double(logits[order[i]]) - double(logits[order[0]])) / options.temperature);
     total += weights[i];
   }
   double sum = 0;

@@ -11,9 +11,9 @@
 namespace hadal::rt {
 
 struct SamplerOptions {
-  double temperature = 0;  // 0: the largest logit, ties to the lowest id
-  std::int64_t topK = 0;   // 0: all
-  double topP = 1;         // the smallest set of tokens with at least this probability
+  double temperature = 0; // 0: the largest logit, ties to the lowest id
+  std::int64_t topK = 0;  // 0: all
+  double topP = 1;        // the smallest set of tokens with at least this probability
   std::uint64_t seed = 0;
 };
 

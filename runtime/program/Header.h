@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The outer header of a bundle (.hadal): 64 bytes, little-endian, before the FlatBuffers table and the
-// blob, which both start at multiples of 64. Its checksum covers every other byte of the file. Standard
-// library only: the compiler writes with sealBundle, the runtime reads with openBundle.
+// The outer header of a bundle (.hadal): 64 bytes, little-endian, before the FlatBuffers table and
+// the blob, which both start at multiples of 64. Its checksum covers every other byte of the file.
+// Standard library only: the compiler writes with sealBundle, the runtime reads with openBundle.
 
 #ifndef HADAL_RUNTIME_PROGRAM_HEADER_H
 #define HADAL_RUNTIME_PROGRAM_HEADER_H
@@ -65,8 +65,8 @@ inline std::string sealBundle(std::string_view table, std::string_view blob) {
   return file;
 }
 
-/// Checks magic, version, lengths and checksum of a whole bundle file. Returns an empty string and sets
-/// `parts`, or the reason why the file is refused.
+/// Checks magic, version, lengths and checksum of a whole bundle file. Returns an empty string and
+/// sets `parts`, or the reason why the file is refused.
 inline std::string openBundle(std::string_view file, BundleParts &parts) {
   BundleHeader header;
   if (file.size() < sizeof header)
@@ -76,7 +76,8 @@ inline std::string openBundle(std::string_view file, BundleParts &parts) {
     return "is not a Hadal bundle (it does not start with HADALBDL)";
   if (header.version > kBundleVersion)
     return "has bundle format " + std::to_string(header.version) +
-           ", which is newer than this program's; it reads format " + std::to_string(kBundleVersion);
+           ", which is newer than this program's; it reads format " +
+           std::to_string(kBundleVersion);
   if (header.version == 0)
     return "has bundle format 0; this program reads format " + std::to_string(kBundleVersion);
   if (file.size() < header.totalBytes)

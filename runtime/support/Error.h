@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two ways a run ends badly. InputError: a file or a flag was refused (exit code 2). RunError: the
-// run itself failed (exit code 1). Messages read `FILE: PLACE: what was found; what is allowed`.
+// The two ways a run ends badly. InputError: a file or a flag was refused (exit code 2). RunError:
+// the run itself failed (exit code 1). Messages read `FILE: PLACE: what was found; what is
+// allowed`.
 
 #ifndef HADAL_RUNTIME_SUPPORT_ERROR_H
 #define HADAL_RUNTIME_SUPPORT_ERROR_H

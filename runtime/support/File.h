@@ -33,8 +33,9 @@ private:
   std::uint64_t length = 0;
 };
 
-/// A file being written: checksummed as it goes, on disk for certain after finish(). Throws RunError
-/// (disk full, no permission). Left unfinished it stays on disk as it is; its folder is temporary.
+/// A file being written: checksummed as it goes, on disk for certain after finish(). Throws
+/// RunError (disk full, no permission). Left unfinished it stays on disk as it is; its folder is
+/// temporary.
 class DurableFile {
 public:
   explicit DurableFile(const std::string &path);

@@ -33,7 +33,8 @@ nlohmann::json parseJson(std::string_view text, const std::string &file) {
     std::string what = error.what();
     // nlohmann prefixes its own error id: "[json.exception.parse_error.101] parse error at ..."
     auto close = what.find("] ");
-    throw InputError(file, "not valid JSON: " + (close == what.npos ? what : what.substr(close + 2)));
+    throw InputError(file,
+                     "not valid JSON: " + (close == what.npos ? what : what.substr(close + 2)));
   }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Counter-based random numbers: every value is a function of (key, counter) alone, so nothing depends
-// on threads, ranks or the order of calls. Philox4x32-10 (Salmon et al., "Parallel random numbers: as
-// easy as 1, 2, 3", SC 2011), and a permutation of [0, n) with random access built on it.
+// Counter-based random numbers: every value is a function of (key, counter) alone, so nothing
+// depends on threads, ranks or the order of calls. Philox4x32-10 (Salmon et al., "Parallel random
+// numbers: as easy as 1, 2, 3", SC 2011), and a permutation of [0, n) with random access built on
+// it.
 
 #ifndef HADAL_RUNTIME_SUPPORT_RANDOM_H
 #define HADAL_RUNTIME_SUPPORT_RANDOM_H

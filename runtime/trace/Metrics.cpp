@@ -60,6 +60,8 @@ static std::string keptLines(const std::string &path, std::int64_t step) {
   std::string kept;
   for (std::string line; std::getline(old, line);) {
     auto parsed = nlohmann::json::parse(line, nullptr, false);
+    if (parsed.is_discarded() && old.eof()) // cut off in the middle of a line
+      break;
     if (!parsed.is_object() || !parsed.contains("step") || !parsed["step"].is_number_integer())
       throw InputError(path, "is there and holds no metrics; name another file for --metrics");
     if (parsed["step"].get<std::int64_t>() <= step)

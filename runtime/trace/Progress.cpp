@@ -14,7 +14,8 @@ std::string durationText(double seconds) {
   auto whole = static_cast<long long>(std::max(0.0, seconds) + 0.5);
   char text[40];
   if (whole >= 3600)
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60,
+                  whole % 60);
   else
     std::snprintf(text, sizeof text, "%lld:%02lld", whole / 60, whole % 60);
   return text;
@@ -55,19 +56,21 @@ void Progress::update(std::int64_t done, const std::string &figures) {
   lastShown = now;
   double remaining = done > first ? now / double(done - first) * double(total - done) : 0;
   std::string head = std::to_string(done) + "/" + std::to_string(total);
-  std::string tail = "  " + figures + (last ? "  took " + durationText(now)
-                                            : "  ETA " + durationText(remaining));
+  std::string tail =
+      "  " + figures + (last ? "  took " + durationText(now) : "  ETA " + durationText(remaining));
   if (!terminal) {
     std::fprintf(out, "step %s%s\n", head.c_str(), tail.c_str());
     std::fflush(out);
     return;
   }
   struct winsize window = {};
-  int width = ::ioctl(::fileno(out), TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
+  int width =
+      ::ioctl(::fileno(out), TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
   int room = std::clamp(width - int(head.size() + tail.size()) - 5, 0, 40);
   std::string bar;
   for (int i = 0; i < room; ++i)
-    bar += double(i) < double(room) * double(done) / double(std::max<std::int64_t>(total, 1)) ? '#' : '.';
+    bar += double(i) < double(room) * double(done) / double(std::max<std::int64_t>(total, 1)) ? '#'
+                                                                                              : '.';
   std::string line = head + (room ? " [" + bar + "]" : "") + tail;
   std::fprintf(out, "\r%.*s\x1b[K", width - 1, line.c_str());
   std::fflush(out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a person sees of a run on stderr: a bar with the remaining time on a terminal, plain lines else.
+// What a person sees of a run on stderr: a bar with the remaining time on a terminal, plain lines
+// else.
 
 #ifndef HADAL_RUNTIME_TRACE_PROGRESS_H
 #define HADAL_RUNTIME_TRACE_PROGRESS_H

@@ -14,8 +14,8 @@ namespace hadal::rt {
 /// AS 241, PPND16: relative accuracy 1e-16). Uses no library function whose last bit could differ.
 double normalQuantile(double p);
 
-/// Writes elements [begin, end) of the tensor `name` (its Hugging Face name) to out[0, end - begin):
-/// normal, mean 0, standard deviation `deviation`.
+/// Writes elements [begin, end) of the tensor `name` (its Hugging Face name) to out[0, end -
+/// begin): normal, mean 0, standard deviation `deviation`.
 void initializeNormal(std::uint64_t seed, const std::string &name, double deviation,
                       std::int64_t begin, std::int64_t end, float *out);
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The commands of hadal-run: each adds its flags to the command line and returns what to do.
+
+#ifndef HADAL_TOOLS_HADAL_RUN_COMMANDS_H
+#define HADAL_TOOLS_HADAL_RUN_COMMANDS_H
+
+#include <CLI/CLI.hpp>
+
+namespace hadal::rt {
+
+void addTrain(CLI::App &app, int argc, char **argv);
+void addGenerate(CLI::App &app);
+void addEvaluate(CLI::App &app);
+void addInspect(CLI::App &app);
+void addVerify(CLI::App &app);
+void addBench(CLI::App &app);
+
+/// --device and --threads, which most commands share.
+struct DeviceFlags {
+  std::string device = "cpu";
+  int threads = 0; // 0: all this process may use
+
+  void add(CLI::App &command);
+  /// The number of threads; refuses devices that are not there yet.
+  int resolve() const;
+};
+
+} // namespace hadal::rt
+
+#endif

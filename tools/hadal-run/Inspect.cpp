@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hadal-run inspect and verify.
+
+#include "runtime/program/Inspect.h"
+
+#include "runtime/support/Error.h"
+#include "tools/hadal-run/Commands.h"
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+
+namespace hadal::rt {
+
+void addInspect(CLI::App &app) {
+  struct Flags {
+    std::string bundle, svg;
+    bool schedule = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App *command = app.add_subcommand(
+      "inspect",
+      "Prints parameters, FLOP a token, peak bytes, every named choice and every tensor.");
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->required();
+  command->add_flag("--schedule", flags->schedule,
+                    "print the instructions of every program instead");
+  command->add_option("--svg", flags->svg, "draw the schedule of the first program into this file");
+  command->callback([flags] {
+    Bundle bundle(flags->bundle, /*execute=*/false);
+    if (!flags->svg.empty()) {
+      if (!countOf(bundle.table().programs()))
+        throw InputError(flags->bundle, "holds no programs to draw");
+      std::ofstream file(flags->svg);
+      drawSchedule(bundle, *bundle.table().programs()->Get(0), file);
+      if (!file.flush())
+        throw InputError(flags->svg, "cannot be written");
+    }
+    if (flags->schedule)
+      inspectSchedule(bundle, std::cout);
+    else if (flags->svg.empty())
+      inspect(bundle, std::cout);
+    if (!std::cout.flush())
+      throw RunError("the output cannot be written");
+  });
+}
+
+void addVerify(CLI::App &app) {
+  auto path = std::make_shared<std::string>();
+  CLI::App *command = app.add_subcommand(
+      "verify", "Checks that a bundle is whole, sound and fit for this machine; prints ok.");
+  command->add_option("bundle", *path, "the bundle (.hadal)")->required();
+  command->callback([path] {
+    Bundle bundle(*path);
+    for (std::uint32_t i = 0; i < countOf(bundle.table().programs()); ++i) {
+      const bundle::Program &program = *bundle.table().programs()->Get(i);
+      std::uint64_t need = programBytes(bundle, program, usableThreads()).total;
+      if (need > machineMemory())
+        throw InputError(*path, "program " + program.name()->str() + ": needs " +
+                                    std::to_string(need) + " bytes; this machine has " +
+                                    std::to_string(machineMemory()));
+    }
+    std::cout << "ok: " << countOf(bundle.table().programs()) << " programs, "
+              << countOf(bundle.table().kernels()) << " kernels, " << bundle.fileBytes()
+              << " bytes\n";
+  });
+}
+
+} // namespace hadal::rt

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hadal-run train.
+
+#include "runtime/train/Trainer.h"
+
+#include "runtime/support/Error.h"
+#include "tools/hadal-run/Commands.h"
+
+#include <memory>
+
+namespace hadal::rt {
+
+/// An argument as a shell reads it back.
+static std::string quoted(const std::string &text) {
+  if (!text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789_-+=:,./@%") == std::string::npos)
+    return text;
+  std::string result = "'";
+  for (char c : text)
+    result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
+static std::string resumeCommand(int argc, char **argv, bool hasResume) {
+  std::string command;
+  for (int i = 0; i < argc; ++i)
+    command += (i ? " " : "") + quoted(argv[i]);
+  return hasResume ? command : command + " --resume auto";
+}
+
+void addTrain(CLI::App &app, int argc, char **argv) {
+  struct Flags {
+    TrainOptions options;
+    std::string resume;
+    int localRanks = 1;
+    DeviceFlags device;
+  };
+  auto flags = std::make_shared<Flags>();
+  TrainOptions &o = flags->options;
+  CLI::App *command = app.add_subcommand(
+      "train",
+      "Trains. Stopped by Ctrl-C or SIGTERM it finishes the step, saves, and says how to go on.");
+  command->add_option("bundle", o.bundle, "the bundle (.hadal)")->required();
+  command
+      ->add_option(
+          "--data", o.data,
+          "a text file (bytes as ids), a Megatron .bin/.idx pair, or a safetensors file with "
+          "`tokens` [rows, T + 1], used as it is")
+      ->required();
+  command
+      ->add_option("--steps", o.steps,
+                   "the step to stop at, counted from the start of training (also after --resume)")
+      ->required();
+  command->add_option("--checkpoint", o.checkpoint, "folder for checkpoints, DIR/step-000000012")
+      ->required();
+  command->add_option("--resume", flags->resume,
+                      "auto: go on from the newest complete checkpoint, if there is one");
+  command->add_option(
+      "--weights", o.weights,
+      "initial weights: a folder or a safetensors file (default: from the plan's seed)");
+  command->add_option("--validation", o.validation,
+                      "file for the validation loss (default: the held-out end of --data)");
+  command
+      ->add_option("--validation-fraction", o.validationFraction,
+                   "share of --data held out at its end")
+      ->capture_default_str();
+  command
+      ->add_option("--validation-every", o.validationEvery,
+                   "steps between validations (0: at the end only)")
+      ->capture_default_str();
+  command
+      ->add_option("--checkpoint-every", o.checkpointEvery,
+                   "steps between checkpoints (0: at the end only)")
+      ->capture_default_str();
+  command->add_option("--keep", o.keep, "checkpoints to keep (0: all)")->capture_default_str();
+  command->add_option("--metrics", o.metrics,
+                      "file for the figures of every step, one JSON object a line");
+  command->add_option("--local-ranks", flags->localRanks,
+                      "ranks as threads (1 is all there is so far)");
+  flags->device.add(*command);
+  command->callback([flags, argc, argv] {
+    TrainOptions &options = flags->options;
+    if (!flags->resume.empty() && flags->resume != "auto")
+      throw InputError("--resume", flags->resume + "; allowed is auto");
+    if (flags->localRanks != 1)
+      throw InputError("--local-ranks", std::to_string(flags->localRanks) +
+                                            " ranks are not supported yet; supported is 1");
+    if (!(options.validationFraction >= 0 && options.validationFraction < 1))
+      throw InputError("--validation-fraction", "allowed are numbers from 0 to below 1");
+    if (options.validationEvery < 0 || options.checkpointEvery < 0 || options.keep < 0)
+      throw InputError("--validation-every, --checkpoint-every, --keep",
+                       "allowed are numbers from 0");
+    options.resume = !flags->resume.empty();
+    options.threads = flags->device.resolve();
+    options.resumeCommand = resumeCommand(argc, argv, options.resume);
+    train(options);
+  });
+}
+
+} // namespace hadal::rt

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hadal-run: runs bundles. Exit codes: 0 done, 1 the run failed, 2 the input or a flag was refused.
+
+#include "runtime/device/CpuDevice.h"
+#include "runtime/support/Error.h"
+#include "tools/hadal-run/Commands.h"
+
+#include <cstdio>
+#include <new>
+
+using namespace hadal::rt;
+
+void DeviceFlags::add(CLI::App &command) {
+  command.add_option("--device", device, "where to run: cpu (the default and all there is so far)");
+  command.add_option("--threads", threads,
+                     "threads; the default is every core this process may use");
+}
+
+int DeviceFlags::resolve() const {
+  if (device != "cpu")
+    throw InputError("--device", device + " is not supported; supported is cpu");
+  if (threads < 0 || threads > 4096)
+    throw InputError("--threads", std::to_string(threads) + "; allowed are 1 to 4096");
+  return threads ? threads : usableThreads();
+}
+
+static int refuse(const std::string &message) {
+  std::fprintf(stderr, "error: %s\n", message.c_str());
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  CLI::App app(
+      "Runs a bundle (.hadal) that hadal-compile made: trains it, generates with it, looks into "
+      "it.\n\n"
+      "  hadal-run train nano.hadal --data bible.txt --steps 300 --checkpoint run\n"
+      "  hadal-run train nano.hadal --data bible.txt --steps 300 --checkpoint run --resume auto\n"
+      "  hadal-run generate nano.hadal --weights run/step-000000300 --prompt \"In the beginning\"\n"
+      "  hadal-run inspect nano.hadal\n\n"
+      "Every command has a --help of its own.");
+  app.name("hadal-run");
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 the run failed, 2 the input or a flag was refused.");
+  addTrain(app, argc, argv);
+  addGenerate(app);
+  addEvaluate(app);
+  addInspect(app);
+  addVerify(app);
+  addBench(app);
+  if (argc > 1 && std::string(argv[1]) == "simulate")
+    return refuse(
+        "simulate: is not supported yet; supported are train, generate, evaluate, inspect, "
+        "verify, bench");
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::CallForHelp &help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError &error) {
+    return refuse(std::string(error.what()) + " (--help lists what is allowed)");
+  } catch (const InputError &error) {
+    return refuse(error.what());
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "error: out of memory\n");
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+  }
+  return 1;
+}
