@@ -51,16 +51,17 @@ public:
   Compilation(const Flags &flags, MLIRContext &context) : flags(flags), context(context) {}
 
   int run() {
-    SmallVector<Phase> phases = hadalPhases();
+    SmallVector<PipelinePhase> phases = hadalPhases();
     if (!flags.printAfter.empty() && flags.printAfter != "import" &&
-        llvm::none_of(phases, [&](const Phase &phase) { return phase.name == flags.printAfter; }))
+        llvm::none_of(phases,
+                      [&](const PipelinePhase &phase) { return phase.name == flags.printAfter; }))
       return refusePhase(phases);
     module = flags.import.import(context, flags.config);
     if (!module)
       return Refused;
     if (int code = phaseDone("import"))
       return code;
-    for (const Phase &phase : phases) {
+    for (const PipelinePhase &phase : phases) {
       if (flags.dryRun && phase.makesCode)
         return Done;
       PassManager manager(&context);
@@ -81,9 +82,9 @@ public:
   }
 
 private:
-  int refusePhase(ArrayRef<Phase> phases) const {
+  int refusePhase(ArrayRef<PipelinePhase> phases) const {
     std::string names = "import";
-    for (const Phase &phase : phases)
+    for (const PipelinePhase &phase : phases)
       names += (", " + phase.name).str();
     return refuse("--print-after: found '" + flags.printAfter + "'; allowed: " + names);
   }

@@ -3,7 +3,7 @@
 // hadal-translate: from a spec to IR, and from IR to what leaves the compiler.
 
 #include "codegen/Bundle/ExportBundle.h"
-#include "frontend/BuildModel.h"
+#include "frontend/ExportManifest.h"
 #include "tools/support/CommandLine.h"
 #include "tools/support/Dialects.h"
 #include "tools/support/Import.h"
