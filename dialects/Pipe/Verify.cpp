@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Verifiers of the pipe dialect; the numbers are those of the ops' descriptions.
+
+#include "dialects/Pipe/Pipe.h"
+
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+using namespace hadal;
+using namespace hadal::pipe;
+
+std::string pipe::refuseSize(StringRef algorithm, int64_t ranks, int64_t microBatches) {
+  auto found = [&] { return llvm::formatv("; found {0} and {1}", ranks, microBatches).str(); };
+  if (ranks < 1 || microBatches < 1)
+    return "ranks and micro_batches must be positive" + found();
+  if (algorithm == "dualpipe" && (ranks % 2 || microBatches % 2 || microBatches < 2 * ranks))
+    return "dualpipe takes an even number of ranks and an even number of micro_batches that is at "
+           "least twice as large" +
+           found();
+  if (algorithm == "dualpipev" && microBatches < 2 * ranks)
+    return "dualpipev takes at least twice as many micro_batches as ranks" + found();
+  return {};
+}
+
+LogicalResult ScheduleOp::verify() {
+  if (!llvm::is_contained({"1f1b", "zb1p", "dualpipe", "dualpipev"}, getAlgorithm())) // C1
+    return emitOpError("expects algorithm 1f1b, zb1p, dualpipe or dualpipev; found ")
+           << getAlgorithm();
+  std::string refusal =
+      refuseSize(getAlgorithm(), int64_t(getRanks()), int64_t(getMicroBatches())); // C2
+  if (!refusal.empty())
+    return emitOpError(refusal);
+  if (getOrder() && getOrder()->size() != getRanks()) // C4
+    return emitOpError("expects an order of ")
+           << getRanks() << " lists, one a rank; found " << getOrder()->size();
+  return success();
+}
+
+LogicalResult ScheduleOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto program = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getProgramAttr()); // C3
+  if (!program || !program->hasAttr(kProgramAttr))
+    return emitOpError("expects program ")
+           << getProgramAttr() << " to be a function with " << kProgramAttr;
+  return success();
+}
+
+LogicalResult ProgramOp::verify() {
+  if (int64_t(getRank()) < 0) // C1
+    return emitOpError("expects a rank that is not negative; found ") << int64_t(getRank());
+  if (getStreams().empty())
+    return emitOpError("expects at least one stream");
+  llvm::StringSet<> names;
+  for (auto stream : getStreams().getAsRange<StringAttr>())
+    if (!names.insert(stream.getValue()).second)
+      return emitOpError("expects streams of different names; found ") << stream << " twice";
+  return success();
+}
+
+LogicalResult ProgramOp::verifyRegions() {
+  llvm::StringSet<> names;
+  llvm::DenseSet<uint64_t> recorded;
+  for (Operation &op : getBody().front()) {
+    if (auto buffer = dyn_cast<BufferOp>(op)) {
+      if (buffer.getName() && !names.insert(*buffer.getName()).second) // C3
+        return buffer.emitOpError("expects a name of its own; ")
+               << buffer.getNameAttr() << " is there twice";
+      continue;
+    }
+    auto instruction = dyn_cast<InstructionOpInterface>(op);
+    if (!instruction) // C2
+      return op.emitOpError("is not an instruction; a pipe.program holds buffers and instructions");
+    if (instruction.getStream() >= getStreams().size()) // C4
+      return op.emitOpError("expects a stream below ")
+             << getStreams().size() << "; found " << int64_t(instruction.getStream());
+    if (auto record = dyn_cast<RecordOp>(op)) // C5
+      if (!recorded.insert(record.getEvent()).second)
+        return record.emitOpError("records event ") << record.getEvent() << " a second time";
+    if (auto wait = dyn_cast<WaitOp>(op))
+      if (!recorded.contains(wait.getEvent()))
+        return wait.emitOpError("waits for event ")
+               << wait.getEvent() << ", which is not recorded before it";
+  }
+  return success();
+}
+
+LogicalResult BufferOp::verify() {
+  RankedTensorType type = tensorType();
+  if (!type.hasStaticShape()) // C1
+    return emitOpError("expects a static shape; found ") << type;
+  bool inArena = getKind() == StorageKind::Arena;
+  if (inArena == getStorage().has_value()) // C2
+    return inArena ? emitOpError("in the arena expects no storage; found ") << getStorageAttr()
+                   : emitOpError("expects the name of a storage of kind ")
+                         << stringifyStorageKind(getKind());
+  int64_t size = (type.getElementTypeBitWidth() + 7) / 8, offset = getOffset().value_or(0);
+  if (offset < 0 || offset % size) // C3
+    return emitOpError("expects an offset that is a multiple of ") << size << "; found " << offset;
+  return success();
+}
+
+static BufferOp declarationOf(Value buffer) { return buffer.getDefiningOp<BufferOp>(); }
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto component = symbols.lookupNearestSymbolFrom<func::FuncOp>(
+      (*this)->getParentOfType<ProgramOp>()->getParentOp(), getComponentAttr());
+  if (!component) // C1
+    return emitOpError("expects component ") << getComponentAttr() << " to be a function";
+  SmallVector<Type> types(component.getArgumentTypes());
+  if (!component.isExternal())
+    for (auto [index, type] : llvm::enumerate(component.getResultTypes()))
+      if (updatedArgument(component, index) < 0)
+        types.push_back(type);
+  if (types.size() != getBuffers().size()) // C2
+    return emitOpError("expects ") << types.size() << " buffers for " << getComponentAttr()
+                                   << "; found " << getBuffers().size();
+  for (auto [index, buffer, type] : llvm::enumerate(getBuffers(), types))
+    if (BufferOp declared = declarationOf(buffer); declared && declared.getType() != type) // C3
+      return emitOpError("expects buffer ")
+             << index << " to be " << type << "; found " << declared.getType();
+  return success();
+}
+
+LogicalResult CopyOp::verify() {
+  BufferOp from = declarationOf(getFrom()), to = declarationOf(getTo());
+  if (from && to && from.getType() != to.getType()) // C1
+    return emitOpError("expects two buffers of one type; found ")
+           << from.getType() << " and " << to.getType();
+  return success();
+}
