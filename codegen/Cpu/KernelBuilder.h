@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Code of one CPU kernel under construction: loops in scf, values in arith and vector, memory through llvm pointers.
-// A kernel is `void k(const Args *, int64 begin, int64 end, void *scratch)`; each grid index writes elements of its own.
+// Code of one CPU kernel under construction: loops in scf, values in arith and vector, memory
+// through llvm pointers. A kernel is `void k(const Args *, int64 begin, int64 end, void *scratch)`;
+// each grid index writes elements of its own.
 
 #ifndef HADAL_CODEGEN_CPU_KERNELBUILDER_H
 #define HADAL_CODEGEN_CPU_KERNELBUILDER_H
@@ -24,8 +25,8 @@ struct Target {
 
 /// What is decided about a kernel before its code is written.
 struct KernelConfig {
-  /// Kernels with one key share one function: everything the code depends on (ops, attributes, feature sizes), but not
-  /// the sizes passed at the launch.
+  /// Kernels with one key share one function: everything the code depends on (ops, attributes,
+  /// feature sizes), but not the sizes passed at the launch.
   std::string key;
   llvm::SmallVector<int64_t> sizes; ///< passed at the launch: token and row counts
   int64_t grid = 1;                 ///< depends on shapes only
@@ -42,12 +43,13 @@ public:
 
   const Target &target;
   /// Set by the driver before an emitter runs.
-  llvm::SmallVector<Value> pointers; ///< !llvm.ptr of each operand, then of each result that updates none
-  llvm::SmallVector<Value> sizes;    ///< index; KernelConfig::sizes at the launch
-  Value begin, end;                  ///< index; the range of the grid
-  Value scratch;                     ///< !llvm.ptr, aligned to 64 bytes
+  llvm::SmallVector<Value>
+      pointers; ///< !llvm.ptr of each operand, then of each result that updates none
+  llvm::SmallVector<Value> sizes; ///< index; KernelConfig::sizes at the launch
+  Value begin, end;               ///< index; the range of the grid
+  Value scratch;                  ///< !llvm.ptr, aligned to 64 bytes
 
-  // --- constants and index arithmetic (folded where both sides are constant) ---
+  // --- constants and index arithmetic (folded where both sides are constant); quotients are of values >= 0 ---
   Value index(int64_t value);
   Value i32(int64_t value);
   Value i64(int64_t value);
@@ -90,7 +92,8 @@ public:
   Value subf(Value a, Value b);
   Value mulf(Value a, Value b);
   Value divf(Value a, Value b);
-  Value fma(Value a, Value b, Value c); ///< a b + c, one rounding
+  /// a b + c, one rounding (vector.fma and math.fma would be two where contraction is off).
+  Value fma(Value a, Value b, Value c);
   Value maxf(Value a, Value b);
   Value select(Value condition, Value a, Value b);
   /// The lanes' sum or maximum by a fixed tree: halves added until one is left.
@@ -103,13 +106,13 @@ public:
   loop(Value lower, Value upper, int64_t step, mlir::ValueRange initial,
        llvm::function_ref<llvm::SmallVector<Value>(Value, mlir::ValueRange)> body);
   void ifThen(Value condition, llvm::function_ref<void()> then);
-  /// Visits `count` elements (an index value or a constant) in steps of the lanes: body(at, mask), mask null for whole
-  /// vectors; the tail runs the same body with a mask.
+  /// Visits `count` elements (an index value or a constant) in steps of the lanes: body(at, mask),
+  /// mask null for whole vectors; the tail runs the same body with a mask.
   void vectorLoop(Value count, llvm::function_ref<void(Value at, Value mask)> body);
   /// The same with values carried along.
-  llvm::SmallVector<Value>
-  vectorLoop(Value count, mlir::ValueRange initial,
-             llvm::function_ref<llvm::SmallVector<Value>(Value at, Value mask, mlir::ValueRange)> body);
+  llvm::SmallVector<Value> vectorLoop(
+      Value count, mlir::ValueRange initial,
+      llvm::function_ref<llvm::SmallVector<Value>(Value at, Value mask, mlir::ValueRange)> body);
 };
 
 /// A family of kernels.
@@ -125,10 +128,14 @@ public:
 };
 
 /// All families, in the order they are asked. Each is defined in the file of its name.
-const KernelEmitter &productEmitter();   // Products.cpp: linear, grouped_linear, their weight gradients, with epilogues
-const KernelEmitter &attentionEmitter(); // Attention*.cpp: attention, its gradient, the latent cache's ops
-const KernelEmitter &rowEmitter();       // Rows*.cpp: chains of row-local ops (norms, rope, swiglu, router, losses, ...)
-const KernelEmitter &singleEmitter();    // Single*.cpp: everything else, one op a kernel (sorting, optimizer, reductions, tiles)
+const KernelEmitter &
+productEmitter(); // Products.cpp: linear, grouped_linear, their weight gradients, with epilogues
+const KernelEmitter &
+attentionEmitter(); // Attention*.cpp: attention, its gradient, the latent cache's ops
+const KernelEmitter &
+rowEmitter(); // Rows*.cpp: chains of row-local ops (norms, rope, swiglu, router, losses, ...)
+const KernelEmitter &singleEmitter(); // Single*.cpp: everything else, one op a kernel (sorting,
+                                      // optimizer, reductions, tiles)
 
 } // namespace hadal::cpu
 
