@@ -57,6 +57,23 @@ def Hadal_AttentionGradientOp : Hadal_PureOp<"attention_gradient"> {
   let assemblyFormat = "$gradient `,` $query `,` $key_value `,` $key_rotary `,` $output `,` $log_sum_exp attr-dict `:` type($gradient) `,` type($query) `,` type($key_value) `,` type($key_rotary) `,` type($output) `,` type($log_sum_exp)";
 }
 
+def Hadal_AttentionGradientHeadsOp : Hadal_PureOp<"attention_gradient_heads"> {
+  let summary = "hadal.attention_gradient, key_rotary's gradient head by head (below Fuse)";
+  let description = "As hadal.attention_gradient; `key_rotary_gradients` [B, H, T, r] holds what each head adds, for hadal.sum_heads.";
+  let arguments = (ins Hadal_F32:$gradient, Hadal_F32:$query, Hadal_F32:$key_value, Hadal_F32:$key_rotary,
+                       Hadal_F32:$output, Hadal_F32:$log_sum_exp, I64Attr:$heads, F64Attr:$scale);
+  let results = (outs Hadal_F32:$query_gradient, Hadal_F32:$key_value_gradient, Hadal_F32:$key_rotary_gradients);
+  let assemblyFormat = "$gradient `,` $query `,` $key_value `,` $key_rotary `,` $output `,` $log_sum_exp attr-dict `:` type($gradient) `,` type($query) `,` type($key_value) `,` type($key_rotary) `,` type($output) `,` type($log_sum_exp)";
+}
+
+def Hadal_SumHeadsOp : Hadal_PureOp<"sum_heads"> {
+  let summary = "sum over heads (below Fuse)";
+  let description = "`input` [B, H, T, d] gives [B, T, d], heads ascending. C1: `input` has rank 4.";
+  let arguments = (ins Hadal_F32:$input);
+  let results = (outs Hadal_F32:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input)";
+}
+
 def Hadal_CacheAppendOp : Hadal_UpdatingOp<"cache_append"> {
   let summary = "writes latents and rotated keys into the latent cache";
   let description = [{

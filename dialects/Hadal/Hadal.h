@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The hadal dialect: models of the DeepSeek-V3 family on tensors. Shapes and formulas of an op stand in its .td file.
+// The hadal dialect: models of the DeepSeek-V3 family on tensors. Shapes and formulas of an op
+// stand in its .td file.
 
 #ifndef HADAL_DIALECTS_HADAL_HADAL_H
 #define HADAL_DIALECTS_HADAL_HADAL_H
@@ -29,7 +30,8 @@
 
 namespace hadal {
 
-/// Attributes of a module, from the import on: the texts of config.json and plan.json, the target, the CPU.
+/// Attributes of a module, from the import on: the texts of config.json and plan.json, the target,
+/// the CPU.
 constexpr llvm::StringLiteral kSpecAttr = "hadal.spec", kPlanAttr = "hadal.plan",
                               kTargetAttr = "hadal.target", kCpuAttr = "hadal.cpu";
 /// Attributes of functions: the phase of a component (PhaseAttr), and the mark of a program (unit).
@@ -44,8 +46,8 @@ inline BindingAttr bindingOf(mlir::func::FuncOp component, unsigned argument) {
 /// A binding's name for one application: `{layer}` and `{parameter}` replaced.
 std::string boundName(BindingAttr binding, ApplyOp apply);
 
-/// The argument of `component` whose memory result `result` is, or -1: the chain of updated operands from the returned
-/// value up to an argument.
+/// The argument of `component` whose memory result `result` is, or -1: the chain of updated
+/// operands from the returned value up to an argument.
 int64_t updatedArgument(mlir::func::FuncOp component, unsigned result);
 
 /// Floating-point operations of a product op (2 a multiply-add); 0 for others.

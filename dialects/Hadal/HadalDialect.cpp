@@ -3,7 +3,9 @@
 // Registration of the hadal dialect.
 
 #include "dialects/Hadal/Hadal.h"
+#include "dialects/Hadal/ShapeCheck.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -15,8 +17,8 @@ using namespace hadal;
 #define GET_ATTRDEF_CLASSES
 #include "dialects/Hadal/HadalAttributes.cpp.inc"
 #define GET_TYPEDEF_CLASSES
-#include "dialects/Hadal/HadalTypes.cpp.inc"
 #include "dialects/Hadal/HadalInterfaces.cpp.inc"
+#include "dialects/Hadal/HadalTypes.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialects/Hadal/HadalOps.cpp.inc"
 

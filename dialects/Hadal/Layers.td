@@ -10,8 +10,23 @@ include "dialects/Hadal/HadalInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
+/// As InferTypeOpAdaptor, with the attributes that a parser has not made properties yet (ShapeCheck.h).
+def Hadal_InferTypes : TraitList<[
+  DeclareOpInterfaceMethods<InferTypeOpInterface>,
+  NativeOpTrait<"InferTypeOpAdaptor", [], [{
+    static ::llvm::LogicalResult inferReturnTypes(::mlir::MLIRContext *context, std::optional<::mlir::Location> location,
+                                                  Adaptor adaptor, ::llvm::SmallVectorImpl<::mlir::Type> &types);
+  }], [{
+    ::llvm::LogicalResult $cppClass::inferReturnTypes(
+        ::mlir::MLIRContext *context, std::optional<::mlir::Location> location, ::mlir::ValueRange operands,
+        ::mlir::DictionaryAttr attributes, ::mlir::OpaqueProperties properties, ::mlir::RegionRange regions,
+        ::llvm::SmallVectorImpl<::mlir::Type> &types) {
+      return ::hadal::inferWithAttributes<$cppClass>(context, location, operands, attributes, properties, regions, types);
+    }
+  }]>]>;
+
 class Hadal_PureOp<string mnemonic, list<Trait> traits = []>
-    : Hadal_Op<mnemonic, !listconcat([Pure, InferTypeOpAdaptor], traits)>;
+    : Hadal_Op<mnemonic, !listconcat([Pure, Hadal_InferTypes], traits)>;
 
 /// An op with a gradient.
 class Hadal_ForwardOp<string mnemonic, list<Trait> traits = []>
