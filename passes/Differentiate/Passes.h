@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Passes that make a training step out of a forward program.
+
+#ifndef HADAL_PASSES_DIFFERENTIATE_PASSES_H
+#define HADAL_PASSES_DIFFERENTIATE_PASSES_H
+
+#include "dialects/Hadal/Hadal.h"
+
+#include "mlir/Pass/Pass.h"
+
+namespace hadal {
+
+#define GEN_PASS_DECL
+#include "passes/Differentiate/Passes.h.inc"
+
+#define GEN_PASS_REGISTRATION
+#include "passes/Differentiate/Passes.h.inc"
+
+/// Attribute of a module: which programs are asked for (train, generate, evaluate; all without it).
+constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
+/// Attribute of a component's result: the scalar that seeds this loss.
+constexpr llvm::StringLiteral kSeedAttr = "hadal.seed";
+/// Attribute of an application in @gradients: once a step, after the last micro-batch.
+constexpr llvm::StringLiteral kOnceAttr = "hadal.once";
+
+} // namespace hadal
+
+#endif // HADAL_PASSES_DIFFERENTIATE_PASSES_H
