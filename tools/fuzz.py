@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random small models through the interpreter and the compiled code (needs python3-numpy).
 
-  tools/fuzz.py [--seed N] [--count N | --minutes M] [--bin FOLDER] [--keep FOLDER]
+  tools/fuzz.py [--seed N] [--count N | --minutes M] [--bin FOLDER] [--keep FOLDER] [--shrink]
 
 Each try draws a model spec, a plan, weights and tokens; the interpreter (f64) must agree with test/oracle's NumPy model
 within 1e-6, the compiled code (f32) with the interpreter within 1e-5, in every output and every gradient, and greedy
 generation with recomputation. A draw with a discrete choice closer than 1e-4 is drawn again and counted. The last line
-says how many were tried and failed; the exit code is 1 when any failed. A failing draw is left in the --keep folder.
+says how many were tried and failed; the exit code is 1 when any failed. A failing draw is left in the --keep folder, with
+--shrink as the smallest spec and plan that still fail.
 """
 
 import argparse
@@ -134,6 +135,87 @@ class Try:
             self.problems.append(f"generated {ids.strip()}, expected {want['continuation']}")
 
 
+class Draw:
+    """Weights, tokens and what must come of them, for a spec and a plan. Knows whether a choice is too close to judge."""
+
+    def __init__(self, seed, config, plan):
+        random = np.random.default_rng([seed, 1])
+        self.config, self.plan = config, plan
+        self.weights = draw(config, [0.0, 0.15], random)
+        rows = plan["pipeline"]["micro_batches"] * plan["micro_batch"]["sequences"]
+        self.tokens = random.integers(0, config["vocab_size"], (rows, plan["micro_batch"]["tokens"] + 1))
+        self.expected, self.slopes, margin = reference(config, plan, self.weights, self.tokens)
+        self.close = margin < CLOSEST_CHOICE
+
+    def problems(self, tools, keep=None):
+        with tempfile.TemporaryDirectory() as folder:
+            attempt = Try(pathlib.Path(folder), tools)
+            attempt.go(self.config, self.plan, self.weights, self.tokens, self.expected, self.slopes)
+            if attempt.problems and keep:
+                shutil.copytree(folder, keep, dirs_exist_ok=True)
+            return attempt.problems
+
+
+# Where a shrunk spec may go, the most telling first. Values that do not fit together are refused and passed over.
+SMALLEST = {"num_nextn_predict_layers": 0, "num_hidden_layers": 1, "first_k_dense_replace": 0, "rope_scaling": None,
+            "n_shared_experts": 0, "q_lora_rank": None, "num_attention_heads": 1, "n_group": 1, "topk_group": 1,
+            "num_experts_per_tok": 1, "n_routed_experts": 2, "norm_topk_prob": False, "vocab_size": 11, "hidden_size": 5,
+            "intermediate_size": 3, "moe_intermediate_size": 3, "kv_lora_rank": 3, "qk_nope_head_dim": 1,
+            "qk_rope_head_dim": 2, "v_head_dim": 1, "routed_scaling_factor": 1.0, "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0}
+SMALLEST_PLAN = {("pipeline", "micro_batches"): 1, ("micro_batch", "sequences"): 1, ("micro_batch", "tokens"): 1,
+                 ("router", "sequence_balance_alpha"): 0.0}
+
+
+def smaller(config, plan):
+    """Specs and plans with one value at its smallest, or half way there."""
+    for key, least in SMALLEST.items():
+        now = config[key]
+        if now == least:
+            continue
+        halves = [(now + least) // 2 // 2 * 2] if isinstance(now, int) and isinstance(least, int) and now - least > 3 else []
+        for value in (least, *halves):
+            changes = {key: value}
+            if key == "num_attention_heads":
+                changes["num_key_value_heads"] = value
+            if key == "num_hidden_layers":
+                changes["first_k_dense_replace"] = min(config["first_k_dense_replace"], value)
+            yield changed(config, changes), plan
+    for (group, key), least in SMALLEST_PLAN.items():
+        now = plan[group][key]
+        for value in (least, now // 2 if isinstance(now, int) else least):
+            if value < now:
+                yield config, changed(plan, {group: {key: value}})
+
+
+def shrink(seed, config, plan, tools):
+    """The smallest failing spec and plan that single steps lead to."""
+    progress = True
+    while progress:
+        progress = False
+        for candidate in smaller(config, plan):
+            try:
+                attempt = Draw(seed, *candidate)
+                problems = [] if attempt.close else attempt.problems(tools)
+            except (ArithmeticError, IndexError, ValueError):  # the reference model cannot be that small
+                continue
+            if problems and not any("exit code 2: " in problem for problem in problems):
+                (config, plan), progress = candidate, True
+                break
+    return config, plan
+
+
+def report(seed, attempt, problems, flags):
+    print(f"seed {seed}:", *problems[:8], sep="\n  ", flush=True)
+    if flags.shrink:
+        attempt = Draw(seed, *shrink(seed, attempt.config, attempt.plan, flags.bin))
+        changes = {k: v for k, v in attempt.config.items() if v != BASE_CONFIG.get(k)}
+        print("  shrunk: config", json.dumps(changes), "plan", json.dumps(attempt.plan),
+              *attempt.problems(flags.bin)[:4], sep="\n    ", flush=True)
+    if flags.keep:
+        attempt.problems(flags.bin, flags.keep / f"seed-{seed}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
@@ -141,29 +223,20 @@ def main():
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build" / "release" / "bin")
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--shrink", action="store_true")
     flags = parser.parse_args()
     tried = failed = redrawn = 0
     start, seed = time.monotonic(), flags.seed
     while time.monotonic() - start < flags.minutes * 60 if flags.minutes else tried < flags.count:
-        random = np.random.default_rng(seed)
-        config, plan = draw_spec(random)
-        weights = draw(config, [0.0, 0.15], random)
-        rows = plan["pipeline"]["micro_batches"] * plan["micro_batch"]["sequences"]
-        tokens = random.integers(0, config["vocab_size"], (rows, plan["micro_batch"]["tokens"] + 1))
-        expected, slopes, margin = reference(config, plan, weights, tokens)
+        attempt = Draw(seed, *draw_spec(np.random.default_rng(seed)))
         seed += 1
-        if margin < CLOSEST_CHOICE:
+        if attempt.close:
             redrawn += 1
             continue
         tried += 1
-        with tempfile.TemporaryDirectory() as folder:
-            attempt = Try(pathlib.Path(folder), flags.bin)
-            attempt.go(config, plan, weights, tokens, expected, slopes)
-            if attempt.problems:
-                failed += 1
-                print(f"seed {seed - 1}:", *attempt.problems[:8], sep="\n  ", flush=True)
-                if flags.keep:
-                    shutil.copytree(folder, flags.keep / f"seed-{seed - 1}", dirs_exist_ok=True)
+        if problems := attempt.problems(flags.bin):
+            failed += 1
+            report(seed - 1, attempt, problems, flags)
     print(f"fuzz: {tried} tried, {failed} failed, {redrawn} redrawn for a close choice")
     return 1 if failed or not tried else 0
 
