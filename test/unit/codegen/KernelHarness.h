@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runs kernels for tests: compiles a function of hadal.kernel ops for this machine, loads the
+// shared object and executes the kernels in order on given tensors. Memory ends at a page that
+// nobody may touch, so that a kernel that reads or writes behind a tensor crashes; scratch is
+// checked for writes behind its end.
+
+#ifndef HADAL_TEST_UNIT_CODEGEN_KERNELHARNESS_H
+#define HADAL_TEST_UNIT_CODEGEN_KERNELHARNESS_H
+
+#include "runtime/device/CpuDevice.h"
+
+#include "dialects/Hadal/Hadal.h"
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hadal::test {
+
+/// A dense tensor of host elements.
+struct HostTensor {
+  std::vector<int64_t> shape;
+  size_t elementBytes = 4;
+  std::vector<char> bytes;
+
+  int64_t elements() const;
+  template <typename T> T *as() { return reinterpret_cast<T *>(bytes.data()); }
+  template <typename T> const T *as() const { return reinterpret_cast<const T *>(bytes.data()); }
+  float *f32() { return as<float>(); }
+  const float *f32() const { return as<float>(); }
+  double *f64() { return as<double>(); }
+  const double *f64() const { return as<double>(); }
+
+  bool sameBits(const HostTensor &other) const {
+    return shape == other.shape && bytes == other.bytes;
+  }
+};
+
+/// f32 values in [-scale, scale) that depend on the seed only.
+HostTensor randomTensor(std::vector<int64_t> shape, unsigned seed, double scale = 1.0);
+template <typename T>
+HostTensor tensorOf(std::vector<int64_t> shape, const std::vector<T> &values) {
+  HostTensor tensor{std::move(shape), sizeof(T), std::vector<char>(values.size() * sizeof(T))};
+  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  return tensor;
+}
+/// The largest |a - b| / (1 + |b|) over f32 elements; infinite where shapes differ or a value is
+/// not a number.
+double largestError(const HostTensor &got, const HostTensor &expected);
+
+/// How a grid is cut.
+struct Cut {
+  int threads = 1;
+  int64_t chunk = 0; ///< 0: what the pool does by itself
+};
+
+class KernelHarness {
+public:
+  /// `text`: a module with one function. Throws std::runtime_error with the diagnostics.
+  explicit KernelHarness(const std::string &text, std::string cpu = "");
+  ~KernelHarness();
+
+  /// The function's results for these arguments.
+  std::vector<HostTensor> run(const std::vector<HostTensor> &arguments, Cut cut = {});
+  /// The same for several cuts of the grids; throws where bits differ between them.
+  std::vector<HostTensor> runEveryCut(const std::vector<HostTensor> &arguments);
+  /// The best time of all kernels together of `repeats` runs, in seconds.
+  double bestSeconds(const std::vector<HostTensor> &arguments, int repeats, int threads);
+
+  mlir::ModuleOp module() { return *owner; }
+  const std::string &object() const { return bytes; }
+  double compileSeconds = 0;
+
+private:
+  struct Memory;
+  double execute(std::map<void *, std::shared_ptr<Memory>> &memories, Cut cut);
+  std::map<void *, std::shared_ptr<Memory>> bind(const std::vector<HostTensor> &arguments);
+
+  std::unique_ptr<mlir::MLIRContext> context;
+  mlir::OwningOpRef<mlir::ModuleOp> owner;
+  mlir::func::FuncOp function;
+  std::string bytes;
+  rt::KernelLibrary library;
+};
+
+} // namespace hadal::test
+
+#endif // HADAL_TEST_UNIT_CODEGEN_KERNELHARNESS_H
