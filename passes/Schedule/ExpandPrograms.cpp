@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From straight-line programs and schedules to pipe programs.
+
+#include "passes/Schedule/GradientSums.h"
+#include "passes/Schedule/Passes.h"
+#include "passes/Schedule/ProgramBuilder.h"
+
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace hadal::pipe;
+
+namespace hadal {
+
+#define GEN_PASS_DEF_EXPANDPROGRAMSPASS
+#include "passes/Schedule/Passes.h.inc"
+
+namespace {
+
+/// The phase that launches of a program carry; those of a training step have their component's.
+std::optional<PhaseKind> phaseOfProgram(StringRef name) {
+  if (name == "update")
+    return PhaseKind::Update;
+  if (name == "evaluate")
+    return PhaseKind::Evaluate;
+  if (name == "prefill" || name == "decode")
+    return PhaseKind::Generate;
+  return std::nullopt;
+}
+
+/// The applications of one micro-batch, by phase.
+struct Chunk {
+  SmallVector<ApplyOp> forward, backward, weights;
+  SmallVector<OutputOp> outputs;
+};
+
+class Expansion {
+public:
+  Expansion(ModuleOp module, func::FuncOp program, ScheduleOp schedule, bool early)
+      : module(module), symbols(module), program(program), schedule(schedule), early(early),
+        name(program.getSymName()),
+        builder((program.setSymName((name + ".source")), module), program, name,
+                schedule ? int64_t(schedule.getMicroBatches()) : 0) {}
+
+  LogicalResult run() {
+    if (program.getNumArguments() > 1)
+      return program.emitOpError("expects one argument at most, the tokens; found ")
+             << program.getNumArguments();
+    if (failed(schedule ? expandSchedule() : expandStraight()))
+      return failure();
+    builder.zeroAccumulators();
+    return success();
+  }
+
+  ProgramBuilder &result() { return builder; }
+
+private:
+  PhaseKind phaseOf(ApplyOp apply) {
+    if (auto fixed = phaseOfProgram(name))
+      return *fixed;
+    auto component = symbols.lookup<func::FuncOp>(apply.getComponent());
+    auto phase = component ? component->getAttrOfType<PhaseKindAttr>(kPhaseAttr) : PhaseKindAttr();
+    return phase ? phase.getValue() : PhaseKind::Forward;
+  }
+
+  LogicalResult checkBody() {
+    for (Operation &op : program.getBody().front().without_terminator())
+      if (!isa<ApplyOp, OutputOp>(op))
+        return op.emitOpError("in a program; expected hadal.apply or hadal.output");
+    return success();
+  }
+
+  LogicalResult expandStraight() {
+    if (failed(checkBody()))
+      return failure();
+    for (auto apply : program.getOps<ApplyOp>())
+      if (failed(builder.launch(apply, phaseOf(apply), -1)))
+        return failure();
+    for (auto output : program.getOps<OutputOp>())
+      if (failed(builder.output(output, -1)))
+        return failure();
+    return success();
+  }
+
+  LogicalResult expandSchedule() {
+    if (schedule.getRanks() != 1)
+      return schedule.emitOpError("on ")
+             << schedule.getRanks() << " ranks cannot be expanded yet; supported: 1 rank";
+    if (!schedule.getOrder())
+      return schedule.emitOpError("has no order; --pipe-schedule-")
+             << schedule.getAlgorithm() << " makes it";
+    if (failed(checkBody()))
+      return failure();
+    for (auto apply : program.getOps<ApplyOp>()) {
+      PhaseKind phase = phaseOf(apply);
+      (phase == PhaseKind::Forward          ? parts.forward
+       : phase == PhaseKind::WeightGradient ? parts.weights
+                                            : parts.backward)
+          .push_back(apply);
+    }
+    parts.outputs = llvm::to_vector(program.getOps<OutputOp>());
+    auto order = cast<ArrayAttr>((*schedule.getOrder())[0]);
+    for (auto part : order.getAsRange<StringAttr>())
+      if (failed(expandPart(part.getValue())))
+        return failure();
+    return addGradientSums(module, builder);
+  }
+
+  /// `F0.3` and its like.
+  LogicalResult expandPart(StringRef part) {
+    int64_t microBatch = 0;
+    if (part.size() < 4 || part[1] != '0' || part[2] != '.' ||
+        part.drop_front(3).getAsInteger(10, microBatch) || microBatch < 0 ||
+        microBatch >= int64_t(schedule.getMicroBatches()))
+      return schedule.emitOpError("has ")
+             << part << " in its order; one rank runs F0.M, B0.M, I0.M and W0.M";
+    switch (part.front()) {
+    case 'F':
+      return launchAll(parts.forward, microBatch);
+    case 'B':
+      return early ? launchInterleaved(microBatch)
+                   : LogicalResult::success(succeeded(launchAll(parts.backward, microBatch)) &&
+                                            succeeded(finish(microBatch)));
+    case 'I':
+      return launchAll(parts.backward, microBatch);
+    case 'W':
+      return finish(microBatch);
+    default:
+      return schedule.emitOpError("has ") << part << " in its order; one rank runs F, B, I and W";
+    }
+  }
+
+  LogicalResult launchAll(ArrayRef<ApplyOp> applies, int64_t microBatch) {
+    for (ApplyOp apply : applies)
+      if (failed(builder.launch(apply, phaseOf(apply), microBatch)))
+        return failure();
+    return success();
+  }
+
+  /// The weight gradients, and what the micro-batch gives.
+  LogicalResult finish(int64_t microBatch) {
+    if (failed(launchAll(parts.weights, microBatch)))
+      return failure();
+    return outputs(microBatch);
+  }
+
+  LogicalResult outputs(int64_t microBatch) {
+    for (OutputOp output : parts.outputs)
+      if (failed(builder.output(output, microBatch)))
+        return failure();
+    return success();
+  }
+
+  /// Weight gradients as soon as the backward parts they need are there. Those that add to one
+  /// accumulator keep their order, which decides the bits of the sum.
+  LogicalResult launchInterleaved(int64_t microBatch) {
+    SmallVector<ApplyOp> waiting(parts.weights);
+    llvm::DenseSet<Operation *> open(parts.backward.begin(), parts.backward.end());
+    auto launchReady = [&]() -> LogicalResult {
+      llvm::StringSet<> blocked;
+      SmallVector<ApplyOp> later;
+      for (ApplyOp apply : waiting) {
+        SmallVector<std::string> sums = accumulators(apply);
+        bool ready =
+            llvm::none_of(sums, [&](StringRef sum) { return blocked.contains(sum); }) &&
+            llvm::none_of(apply.getInputs(), [&](Value input) {
+              Operation *producer = input.getDefiningOp();
+              return producer && (open.contains(producer) || llvm::is_contained(later, producer));
+            });
+        if (ready) {
+          if (failed(builder.launch(apply, phaseOf(apply), microBatch)))
+            return failure();
+          continue;
+        }
+        later.push_back(apply);
+        for (StringRef sum : sums)
+          blocked.insert(sum);
+      }
+      waiting = std::move(later);
+      return success();
+    };
+    for (ApplyOp apply : parts.backward) {
+      if (failed(builder.launch(apply, phaseOf(apply), microBatch)))
+        return failure();
+      open.erase(apply);
+      if (failed(launchReady()))
+        return failure();
+    }
+    if (failed(launchReady()))
+      return failure();
+    return outputs(microBatch);
+  }
+
+  SmallVector<std::string> accumulators(ApplyOp apply) {
+    SmallVector<std::string> names;
+    auto component = symbols.lookup<func::FuncOp>(apply.getComponent());
+    for (unsigned argument = 0; component && argument < component.getNumArguments(); ++argument)
+      if (BindingAttr binding = bindingOf(component, argument);
+          binding && binding.getKind() == BindingKind::Gradient)
+        names.push_back(boundName(binding, apply));
+    return names;
+  }
+
+  ModuleOp module;
+  SymbolTable symbols;
+  func::FuncOp program;
+  ScheduleOp schedule;
+  bool early;
+  std::string name;
+  ProgramBuilder builder;
+  Chunk parts;
+};
+
+struct ExpandProgramsPass : impl::ExpandProgramsPassBase<ExpandProgramsPass> {
+  using ExpandProgramsPassBase::ExpandProgramsPassBase;
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    llvm::StringMap<ScheduleOp> schedules;
+    SmallVector<func::FuncOp> sources;
+    for (auto schedule : module.getOps<ScheduleOp>())
+      schedules[schedule.getProgram()] = schedule;
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function->hasAttr(kProgramAttr))
+        sources.push_back(function);
+    for (func::FuncOp source : sources) {
+      ScheduleOp schedule = schedules.lookup(source.getSymName());
+      Expansion expansion(module, source, schedule, earlyWeightGradients);
+      if (failed(expansion.run()))
+        return signalPassFailure();
+      launches += expansion.result().launches;
+      copies += expansion.result().copies;
+      ++programs;
+      if (schedule)
+        schedule.erase();
+      source.erase();
+    }
+  }
+};
+
+} // namespace
+
+} // namespace hadal

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Orders of schedules: what each rank computes and transfers, in the notation of pipe.schedule.
+// Pure algorithms; the passes around them are in the files of the algorithms.
+
+#ifndef HADAL_PASSES_SCHEDULE_ORDER_H
+#define HADAL_PASSES_SCHEDULE_ORDER_H
+
+#include "llvm/ADT/StringRef.h"
+
+#include <deque>
+#include <string>
+#include <vector>
+
+namespace mlir {
+class ModuleOp;
+} // namespace mlir
+
+namespace hadal::pipe {
+
+using RankOrder = std::vector<std::string>;
+/// By rank.
+using Order = std::vector<RankOrder>;
+
+/// Writes the order of one rank. An op posts its receives, then everything posted is committed as
+/// one batch, then the op computes and posts its sends. Chunks are counted per direction; direction
+/// 1 flows from the last rank to the first.
+class RankWriter {
+public:
+  RankWriter(int64_t rank, int64_t ranks) : rank(rank), ranks(ranks) {}
+
+  void forward(int direction, bool receive = true, bool send = true);
+  /// `full`: both gradients; otherwise the weight gradients wait for weights().
+  void backward(int direction, bool full, bool receive = true, bool send = true);
+  /// An overlapped pair.
+  void pair(int forwardDirection, int backwardDirection, bool receiveForward = true);
+  /// The weight gradients that wait longest.
+  void weights();
+  bool weightsWait() const { return !waiting.empty(); }
+  void receiveForward(int direction);
+  void sendForward(int direction);
+  /// The order; commits what is posted still.
+  RankOrder finish();
+
+  void sendBackward(int direction);
+
+private:
+  void receiveBackward(int direction);
+  void post(char way, char what, int direction, int64_t &chunk, int64_t peer);
+  void commit();
+  static std::string text(char what, int direction, int64_t chunk);
+
+  int64_t rank, ranks;
+  RankOrder order;
+  std::vector<std::string> posted;
+  std::deque<std::string> waiting;
+  struct Counters {
+    int64_t forwards = 0, backwards = 0, forwardsIn = 0, forwardsOut = 0, backwardsIn = 0,
+            backwardsOut = 0;
+  } counters[2];
+};
+
+/// The order of each algorithm for a size that it has (refuseSize).
+Order order1F1B(int64_t ranks, int64_t microBatches);
+Order orderZb1p(int64_t ranks, int64_t microBatches);
+Order orderDualPipe(int64_t ranks, int64_t microBatches);
+Order orderDualPipeV(int64_t ranks, int64_t microBatches);
+/// Of the algorithm of that name.
+Order orderOf(llvm::StringRef algorithm, int64_t ranks, int64_t microBatches);
+
+/// The row of a rank in the eight steps that DualPipe and DualPipeV share. `half`: the rank's
+/// distance from the end of its half of `halves` ranks; `chunks` a local phase; `swapped`: phase 0
+/// is direction 1.
+void writeDualPipe(RankWriter &writer, int64_t half, int64_t halves, int64_t chunks, bool swapped);
+
+/// What a proof of an order found.
+struct OrderCheck {
+  std::string error;    ///< empty: the order is sound
+  int64_t chunks = 0;   ///< of all ranks, a pair counted as two
+  int64_t peakLive = 0; ///< most chunks that wait for their backward part on one rank
+};
+/// Each forward part before its backward part before its weight gradients, everything once; nothing
+/// is computed before it has arrived or sent before it is computed; sends and receives match; no
+/// rank waits for ever, even if a batch ends only when all its transfers have met their
+/// counterparts.
+OrderCheck validateOrder(const Order &order);
+
+} // namespace hadal::pipe
+
+namespace hadal {
+/// What the passes of the algorithms do: orders and proves the schedules of one algorithm. Adds to
+/// the statistics.
+llvm::LogicalResult expandSchedules(mlir::ModuleOp module, llvm::StringRef algorithm,
+                                    int64_t &chunks, int64_t &peak);
+} // namespace hadal
+
+#endif // HADAL_PASSES_SCHEDULE_ORDER_H

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Passes that turn straight-line programs into the instruction lists of ranks.
+
+#ifndef HADAL_PASSES_SCHEDULE_PASSES_TD
+#define HADAL_PASSES_SCHEDULE_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def CreateSchedulePass : Pass<"pipe-create-schedule", "::mlir::ModuleOp"> {
+  let summary = "the schedule that the plan asks for";
+  let description = [{
+    Adds a `pipe.schedule` for the function @gradients, with algorithm, ranks and micro-batches of the module's
+    `hadal.plan`. Does nothing where there is no such function, or a schedule of it already.
+  }];
+  let dependentDialects = ["::hadal::pipe::PipeDialect"];
+}
+
+class ScheduleBase<string algorithm> : Pass<"pipe-schedule-" # algorithm, "::mlir::ModuleOp"> {
+  let summary = "expands the schedules of algorithm " # algorithm # " to the order of each rank";
+  let description = [{
+    Writes the attribute `order` of each `pipe.schedule` of this algorithm that has none, and proves of it that each
+    chunk's parts come in order, that sends and receives match, and that no rank waits for ever.
+  }];
+  let dependentDialects = ["::hadal::pipe::PipeDialect"];
+  let statistics = [
+    Statistic<"chunks", "chunks", "chunks of all ranks, an overlapped pair counted as two">,
+    Statistic<"peak", "peak-chunks", "most chunks that wait for their backward part on one rank">,
+  ];
+}
+
+def OneF1BPass : ScheduleBase<"1f1b">;
+def Zb1pPass : ScheduleBase<"zb1p">;
+def DualPipePass : ScheduleBase<"dualpipe">;
+def DualPipeVPass : ScheduleBase<"dualpipev">;
+
+def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
+  let summary = "functions with hadal.program to pipe.program";
+  let description = [{
+    Every application of a component becomes a launch, every value a buffer. A program with a schedule is expanded chunk
+    by chunk: the applications of phase F of one micro-batch, those of B and W; its outputs carry the micro-batch behind a
+    dot, and its tokens are windows of one input. With `early-weight-gradients` a W comes as soon as what it needs is
+    there (W that add to one accumulator keep their order), so that the stash is small.
+
+    Accumulators are zeroed at the start of a program that adds to them. The second half of the micro-batches adds to
+    accumulators of its own (suffix `#half1`), which are added to the first half's at the end; then second accumulators
+    of a parameter (`NAME#mtp`) are added to its first.
+
+    Schedules for one rank are expanded; others are refused.
+  }];
+  let dependentDialects = ["::hadal::pipe::PipeDialect"];
+  let options = [
+    Option<"earlyWeightGradients", "early-weight-gradients", "bool", /*default=*/"true",
+           "weight gradients as soon as what they need is there">,
+  ];
+  let statistics = [
+    Statistic<"programs", "programs", "programs expanded">,
+    Statistic<"launches", "launches", "launches made">,
+    Statistic<"copies", "copies", "copies of values that are updated while they are still needed">,
+  ];
+}
+
+#endif // HADAL_PASSES_SCHEDULE_PASSES_TD
