@@ -88,6 +88,7 @@ public:
   template <typename... Ops> void add() {
     (rules.try_emplace(Ops::getOperationName(), &run<Ops>), ...);
   }
+  bool has(llvm::StringRef op) const { return rules.contains(op); }
   /// Executes an op; an op without a rule is an error that names it.
   void execute(mlir::Operation *op, Frame &frame) const;
 
