@@ -39,9 +39,9 @@ def Hadal_LaunchAttr : Hadal_Attr<"Launch", "launch"> {
     and the floating-point operations of one launch. Pointers: the operands in order, then the results that update no
     operand.
   }];
-  let parameters = (ins StringRefParameter<"function">:$symbol, OptionalArrayRefParameter<"int64_t">:$sizes,
+  let parameters = (ins StringRefParameter<"the function">:$symbol, OptionalArrayRefParameter<"int64_t">:$sizes,
                         "int64_t":$grid, "int64_t":$scratch, "int64_t":$flops);
-  let assemblyFormat = "`<` struct(params) `>`";
+  let assemblyFormat = "`<` $symbol `,` `sizes` `=` `[` (`]`) : ($sizes^ `]`)? `,` struct($grid, $scratch, $flops) `>`";
 }
 
 def Hadal_KernelOp : Hadal_Op<"kernel", [IsolatedFromAbove, SingleBlockImplicitTerminator<"YieldOp">,

@@ -12,9 +12,7 @@
 namespace hadal::reference {
 
 Float8 Float8::of(mlir::Type element) {
-  if (llvm::isa<mlir::Float8E5M2Type>(element))
-    return {2, -14, 57344};
-  return {3, -6, 448};
+  return llvm::isa<mlir::Float8E5M2Type>(element) ? kE5M2 : kE4M3;
 }
 
 double Float8::round(double value) const {

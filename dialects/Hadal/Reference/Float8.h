@@ -23,6 +23,8 @@ struct Float8 {
   uint8_t encode(double value) const;
 };
 
+constexpr Float8 kE4M3{3, -6, 448}, kE5M2{2, -14, 57344};
+
 } // namespace hadal::reference
 
 #endif // HADAL_DIALECTS_HADAL_REFERENCE_FLOAT8_H
