@@ -30,7 +30,6 @@ public:
     for (ApplyOp apply : forward.applications)
       if (deferred.contains(apply))
         applyWeights(apply);
-    mergeAccumulators();
     for (auto output : forward.program.getOps<OutputOp>())
       if (isOutput(output.getValue()))
         out.output(output.getName(), values.lookup(output.getValue()));
@@ -54,20 +53,20 @@ private:
   /// end, so that the order of the sums is that of the forward pass.
   void countAccumulators() {
     for (ApplyOp apply : forward.applications)
-      forEachAccumulator(apply, [&](StringRef name, Type) { ++uses[name]; });
+      forEachAccumulator(apply, [&](StringRef name) { ++uses[name]; });
     for (ApplyOp apply : forward.applications)
-      forEachAccumulator(apply, [&](StringRef name, Type) {
+      forEachAccumulator(apply, [&](StringRef name) {
         if (uses[name] > 1)
           deferred.insert(apply);
       });
   }
 
-  void forEachAccumulator(ApplyOp apply, function_ref<void(StringRef, Type)> visit) {
+  void forEachAccumulator(ApplyOp apply, function_ref<void(StringRef)> visit) {
     func::FuncOp weights = forward.of(apply).split.weights;
     for (unsigned i = 0, e = weights ? weights.getNumArguments() : 0; i < e; ++i)
       if (BindingAttr binding = bindingOf(weights, i))
         if (binding.getKind() == BindingKind::Gradient)
-          visit(boundName(binding, apply), weights.getArgumentTypes()[i]);
+          visit(boundName(binding, apply));
   }
 
   /// The gradient of a value of the forward program: its parts added, the last user's first.
@@ -137,28 +136,6 @@ private:
     if (split.weights)
       out.apply(split.weights, lookup(split.weightOperands, apply), apply.getLayerAttr(),
                 apply.getParameterAttr());
-  }
-
-  /// Adds the second accumulators (NAME#mtp) to the first ones, once a step.
-  void mergeAccumulators() {
-    llvm::MapVector<StringRef, Type> second;
-    for (ApplyOp apply : forward.applications)
-      forEachAccumulator(apply, [&](StringRef name, Type type) {
-        if (name.contains('#'))
-          second.insert({uses.find(name)->first(), type});
-      });
-    for (auto [name, type] : second) {
-      auto [parameter, suffix] = name.split('#');
-      BindingAttr from = out.binding(BindingKind::Gradient, ("{parameter}#" + suffix).str());
-      BindingAttr to = out.binding(BindingKind::Gradient, "{parameter}");
-      func::FuncOp merge = out.component(
-          ("merge_gradient_" + suffix + "_" + shapeName(type)).str(), PhaseKind::WeightGradient,
-          {{type, from}, {type, to}},
-          [](OpBuilder &builder, ValueRange values) -> SmallVector<Value> {
-            return {AccumulateOp::create(builder, values[0].getLoc(), values[0], values[1])};
-          });
-      out.applyToParameter(merge, {}, parameter)->setAttr(kOnceAttr, UnitAttr::get(out.context()));
-    }
   }
 
   bool isOutput(Value value) {

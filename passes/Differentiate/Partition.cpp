@@ -180,16 +180,22 @@ private:
     return sorted;
   }
 
-  /// Sorts by where the values are defined: arguments, then ops in order.
+  /// Sorts gradients of results first, then the component's data, then what ops define, each in
+  /// order.
   template <typename Range> SmallVector<Value> inOrder(const Range &values) const {
     SmallVector<Value> sorted;
-    for (Value argument : gradient.body().getArguments())
-      if (llvm::is_contained(values, argument))
-        sorted.push_back(argument);
+    auto addIf = [&](Value value) {
+      if (llvm::is_contained(values, value))
+        sorted.push_back(value);
+    };
+    for (bool ofResults : {true, false})
+      for (BlockArgument argument : gradient.body().getArguments())
+        if (ofResults ==
+            (gradient.argument(argument)->kind == ScratchArgument::Kind::ResultGradient))
+          addIf(argument);
     for (Operation &op : gradient.body())
       for (Value result : op.getResults())
-        if (llvm::is_contained(values, result))
-          sorted.push_back(result);
+        addIf(result);
     return sorted;
   }
 

@@ -21,8 +21,6 @@ namespace hadal {
 constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
 /// Attribute of a component's result: the scalar that seeds this loss.
 constexpr llvm::StringLiteral kSeedAttr = "hadal.seed";
-/// Attribute of an application in @gradients: once a step, after the last micro-batch.
-constexpr llvm::StringLiteral kOnceAttr = "hadal.once";
 
 } // namespace hadal
 

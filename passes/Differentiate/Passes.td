@@ -20,7 +20,7 @@ def HadalDifferentiate : Pass<"hadal-differentiate", "::mlir::ModuleOp"> {
     - W comes right after its B; those that share an accumulator come at the end, in the order of the forward pass.
     - What is saved and what is recomputed is the plan's `recompute`; a copy of smaller tensors (routed rows) is always
       made again rather than saved.
-    - Applications marked `hadal.once` belong to the whole step, after its last micro-batch.
+    - The embedding has a second accumulator for its use in the MTP depths (`NAME#mtp`), added when the step ends.
   }];
   let options = [
     ListOption<"recompute", "recompute", "std::string",
