@@ -32,10 +32,10 @@ BufferOp ProgramBuilder::makeBuffer(StringRef name, StorageKind kind, StringRef 
   auto optional = [&](StringRef text) {
     return text.empty() ? StringAttr() : builder.getStringAttr(text);
   };
-  lastBuffer = BufferOp::create(builder, source.getLoc(), builder.getType<BufferType>(),
-                                optional(name), kind, optional(storage),
-                                offset ? builder.getI64IntegerAttr(offset) : IntegerAttr(),
-                                TypeAttr::get(type));
+  lastBuffer = BufferOp::create(
+      builder, source.getLoc(), builder.getType<BufferType>(), optional(name),
+      StorageKindAttr::get(builder.getContext(), kind), optional(storage),
+      offset ? builder.getI64IntegerAttr(offset) : IntegerAttr(), TypeAttr::get(type));
   return lastBuffer;
 }
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the tensors of a component lie: in one of its operands, or in a temporary of its frame.
+
+#ifndef HADAL_PASSES_MEMORY_COMPONENTSLOTS_H
+#define HADAL_PASSES_MEMORY_COMPONENTSLOTS_H
+
+#include "dialects/Hadal/Hadal.h"
+
+#include "passes/Memory/Offsets.h"
+
+namespace hadal {
+
+/// A pointer of a kernel call.
+struct ComponentSlot {
+  bool temporary = false;
+  unsigned index = 0; ///< operand of the component, or temporary
+};
+
+class ComponentSlots {
+public:
+  /// Fails with a diagnostic where the body is not a list of kernels, or where a kernel updates
+  /// what is needed later.
+  static mlir::FailureOr<ComponentSlots> compute(mlir::func::FuncOp component);
+
+  /// Arguments, then results that update none.
+  unsigned operands() const { return operandCount; }
+  /// By index; in steps of kernels, without offsets.
+  llvm::ArrayRef<Interval> temporaries() const { return intervals; }
+  ComponentSlot slotOf(mlir::Value value) const { return slots.lookup(value); }
+  /// Pointers of a kernel: its operands, then its results that update none.
+  llvm::SmallVector<ComponentSlot> pointersOf(KernelOp kernel) const;
+
+private:
+  unsigned operandCount = 0;
+  llvm::SmallVector<Interval> intervals;
+  llvm::DenseMap<mlir::Value, ComponentSlot> slots;
+};
+
+/// Whether a function is a component: not a program, with a body.
+bool isComponent(mlir::func::FuncOp function);
+
+} // namespace hadal
+
+#endif // HADAL_PASSES_MEMORY_COMPONENTSLOTS_H
