@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See VectorMath.h. The polynomials are those of the Cephes library (S. Moshier), evaluated with fused multiply-adds.
+// See VectorMath.h. The polynomials are those of the Cephes library (S. Moshier), evaluated with
+// fused multiply-adds.
 
 #include "codegen/Cpu/VectorMath.h"
 
@@ -61,7 +62,8 @@ Value emitExp(KernelBuilder &b, Value x) {
   auto constant = [&](double value) { return constantLike(b, x, value); };
   // Beyond these all results are infinite or zero; written so that NaN passes.
   Value clamped = b.select(compare(b, arith::CmpFPredicate::OGT, x, 89.0), constant(89.0), x);
-  clamped = b.select(compare(b, arith::CmpFPredicate::OLT, clamped, -105.0), constant(-105.0), clamped);
+  clamped =
+      b.select(compare(b, arith::CmpFPredicate::OLT, clamped, -105.0), constant(-105.0), clamped);
   // n = round(x / ln 2), by the shift of 1.5 2^23: the low bits of the sum are n.
   constexpr double kShift = 12582912.0;
   Value shifted = b.fma(clamped, constant(1.44269504088896341), constant(kShift));
@@ -90,8 +92,8 @@ Value emitLog(KernelBuilder &b, Value x) {
   Value bits = bitsOf(b, scaled);
   Value e = arith::ShRSIOp::create(b, arith::SubIOp::create(b, bits, integerLike(b, x, kRootHalf)),
                                    integerLike(b, x, 23));
-  Value m = floatOf(b, arith::SubIOp::create(
-                           b, bits, arith::ShLIOp::create(b, e, integerLike(b, x, 23))));
+  Value m = floatOf(
+      b, arith::SubIOp::create(b, bits, arith::ShLIOp::create(b, e, integerLike(b, x, 23))));
   Value exponent = arith::SIToFPOp::create(b, x.getType(), e);
   exponent = b.addf(exponent, b.select(tiny, constant(-23.0), constant(0.0)));
   Value f = b.subf(m, constant(1.0)), square = b.mulf(f, f);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Functions of f32 as polynomials, for vectors and scalars alike: within 2 ulp over the whole range, infinities and
-// denormal results included; NaN stays NaN. No call leaves the kernel, and every lane does the same arithmetic.
+// Functions of f32 as polynomials, for vectors and scalars alike: within 2 ulp over the whole
+// range, infinities and denormal results included; NaN stays NaN. No call leaves the kernel, and
+// every lane does the same arithmetic.
 
 #ifndef HADAL_CODEGEN_CPU_VECTORMATH_H
 #define HADAL_CODEGEN_CPU_VECTORMATH_H

@@ -38,6 +38,19 @@ void decompose(SequenceBalanceOp op) {
   op->erase();
 }
 
+// --- attention ---
+
+void decompose(AttentionGradientOp op) {
+  OpBuilder builder(op);
+  auto heads = AttentionGradientHeadsOp::create(
+      builder, op.getLoc(), op.getGradient(), op.getQuery(), op.getKeyValue(), op.getKeyRotary(),
+      op.getOutput(), op.getLogSumExp(), op.getHeads(), op.getScale());
+  auto sum = SumHeadsOp::create(builder, op.getLoc(), heads.getKeyRotaryGradients());
+  op->replaceAllUsesWith(
+      ValueRange{heads.getQueryGradient(), heads.getKeyValueGradient(), sum.getResult()});
+  op->erase();
+}
+
 // --- scaled tensors: 1:N ---
 
 bool isScaled(Type type) { return isa<ScaledType>(type); }
@@ -211,15 +224,17 @@ struct Decompose : hadal::impl::DecomposePassBase<Decompose> {
     return applyPartialConversion(getOperation(), target, std::move(patterns));
   }
 
+  template <typename OpTy> void decomposeAll() {
+    getOperation()->walk([&](OpTy op) {
+      decompose(op);
+      ++decomposed;
+    });
+  }
+
   void runOnOperation() override {
-    getOperation()->walk([&](CrossEntropyOp op) {
-      decompose(op);
-      ++decomposed;
-    });
-    getOperation()->walk([&](SequenceBalanceOp op) {
-      decompose(op);
-      ++decomposed;
-    });
+    decomposeAll<CrossEntropyOp>();
+    decomposeAll<SequenceBalanceOp>();
+    decomposeAll<AttentionGradientOp>();
     bool scaled = false;
     if (failed(checkScaled(scaled)) || (scaled && failed(splitScaled())))
       signalPassFailure();

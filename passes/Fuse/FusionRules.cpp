@@ -41,8 +41,8 @@ std::optional<RowDomain> rowDomain(Operation *op) {
             LastTokenOp>([](auto op) { return leading(op->getResult(0)); })
       .Case<RouteOp>([](auto op) { return leading(op.getLogits()); })
       .Case<RouteGradientOp>([](auto op) { return leading(op.getScores()); })
-      .Case<RopeOp, EmbeddingOp, MtpJoinOp, SequenceBalanceGradientOp, CrossEntropyGradientOp>(
-          [](auto op) { return tokensOf(op.getResult()); })
+      .Case<RopeOp, EmbeddingOp, MtpJoinOp, SumHeadsOp, SequenceBalanceGradientOp,
+            CrossEntropyGradientOp>([](auto op) { return tokensOf(op.getResult()); })
       .Case<CrossEntropyRowsOp>([](auto op) { return tokensOf(op.getLogits()); })
       .Case<MtpJoinGradientOp>([](auto op) { return tokensOf(op.getHiddenGradient()); })
       .Default([](Operation *) { return Domain(); });
@@ -61,7 +61,7 @@ bool readsOwnRow(OpOperand &operand) {
       // A weight, a table, a scalar, the table of ids.
       .Case<RmsNormOp, RopeOp, RouteOp, CrossEntropyRowsOp>([&](auto) { return number == 0; })
       .Case<RmsNormGradientOp>([&](auto) { return number != 3; })
-      .Case<EmbeddingOp, LastTokenOp>([](auto) { return false; })
+      .Case<EmbeddingOp, LastTokenOp, SumHeadsOp>([](auto) { return false; })
       .Case<CrossEntropyGradientOp>([&](auto) { return number == 1 || number == 2; })
       .Case<SequenceBalanceGradientOp>([&](auto) { return number == 1; })
       // Gathers: rows are taken from anywhere, by an index that may be the row's own.

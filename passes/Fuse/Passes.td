@@ -20,7 +20,8 @@ def AbsorbProjectionsPass : Pass<"hadal-absorb-projections", "::mlir::ModuleOp">
 def DecomposePass : Pass<"hadal-decompose", "::mlir::ModuleOp"> {
   let summary = "ops that are no kernel of their own become several; scaled tensors become their two parts";
   let description = [{
-    hadal.cross_entropy and hadal.sequence_balance become their rows and hadal.reduce_loss; hadal.quantize and
+    hadal.cross_entropy and hadal.sequence_balance become their rows and hadal.reduce_loss, hadal.attention_gradient that
+    of each head and hadal.sum_heads; hadal.quantize and
     hadal.dequantize work on builtin tensors, and a value of type !hadal.scaled becomes its elements and its scales.
   }];
   let dependentDialects = ["::hadal::HadalDialect"];
