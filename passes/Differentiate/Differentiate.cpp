@@ -99,7 +99,7 @@ private:
       Operation *op = entry.gradient.results[i].getDefiningOp();
       if (op && ((policy.norms && isa<RmsNormOp>(op)) || (policy.swiglu && isa<SwigluOp>(op))))
         remark::missed(op->getLoc(), options("Recompute"))
-            << remark::reason("kept: it is result #%u of the component, which others hold", i);
+            << remark::reason("kept: it is result #{0} of the component, which others hold", i);
     }
   }
 

@@ -51,7 +51,8 @@ private:
   struct Side {
     OpSet ops;
     SetVector<Value> data;
-    DenseSet<Value> present; ///< values that cost nothing more
+    DenseSet<Value> present; ///< values that are there for other reasons
+    DenseSet<Value> direct;  ///< what its gradient ops read, so that it will be there
   };
 
   /// Adds the gradient ops that `value` depends on, as far as `belongs` lets it go.
@@ -121,7 +122,7 @@ private:
     int64_t sum = 0;
     SmallPtrSet<Value, 4> seen;
     for (Value operand : value.getDefiningOp()->getOperands())
-      if (seen.insert(operand).second)
+      if (seen.insert(operand).second && !side.direct.contains(operand))
         sum += cost(operand, side, isWeights);
     return sum;
   }
@@ -152,6 +153,7 @@ private:
   void decide(Side &side, bool isWeights) {
     SmallVector<Value> needed[3];
     auto need = [&](Value value) {
+      side.direct.insert(value);
       needed[!mayCompute(value) ? 0 : isForced(value) ? 1 : 2].push_back(value);
     };
     if (!isWeights)
