@@ -106,7 +106,7 @@ FailureOr<Interpreter::Values> Interpreter::run(Block &block, Frame &frame) {
 
 LogicalResult Interpreter::execute(Operation *op, Frame &frame) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case([&](ApplyOp op) { return skips(op) ? success() : apply(op, frame); })
+      .Case([&](ApplyOp op) { return apply(op, frame); })
       .Case([&](KernelOp op) { return kernel(op, frame); })
       .Case([&](OutputOp op) {
         outputs[op.getName().str()] = frame.get(op.getValue());

@@ -29,7 +29,13 @@ public:
   /// an error on the op or function that is to blame.
   llvm::FailureOr<Values> call(llvm::StringRef function, const Values &arguments);
 
+  /// A value as an f32 element keeps it.
+  double rounded(double value) const {
+    return precision == Precision::F32 ? double(float(value)) : value;
+  }
+
 private:
+  /// Calls a function as `apply` does (null: as it is): its layer and parameter say what is bound.
   llvm::FailureOr<Values> call(mlir::func::FuncOp function, const Values &arguments, ApplyOp apply);
   /// The tensor that an argument is bound to; null after an error.
   TensorPtr bound(mlir::func::FuncOp function, unsigned argument, const std::string &name);

@@ -6,6 +6,7 @@
 #define HADAL_DIALECTS_HADAL_REFERENCE_TENSOR_H
 
 #include "mlir/Support/LLVM.h"
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 
 #include <cstdint>
