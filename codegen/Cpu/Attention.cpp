@@ -45,7 +45,7 @@ public:
   bool accepts(KernelOp kernel) const override {
     Operation *op = onlyOp(kernel);
     if (!isa_and_nonnull<AttentionOp, AttentionGradientHeadsOp, SumHeadsOp, LatentAttentionOp,
-                         CacheAppendOp, AbsorbQueryOp, ExpandValueOp>(op))
+                         CacheAppendOp, AbsorbQueryOp, ExpandValueOp, CachedAttentionOp>(op))
       return false;
     // Each result has one place: yielded at most once.
     llvm::SmallPtrSet<void *, 4> seen;
@@ -65,7 +65,8 @@ public:
             .Case([&](LatentAttentionOp op) { return configureLatent(op, target); })
             .Case([&](CacheAppendOp op) { return configureCacheAppend(op); })
             .Case([&](AbsorbQueryOp op) { return configureAbsorb(op); })
-            .Case([&](ExpandValueOp op) { return configureExpand(op); });
+            .Case([&](ExpandValueOp op) { return configureExpand(op); })
+            .Default([](Operation *) { return KernelConfig(); });
     config.key =
         llvm::formatv("{0};{1};{2}", op->getName(), yieldedResults(kernel, op), config.key);
     config.flops = int64_t(flopsOf(op));
@@ -73,6 +74,9 @@ public:
   }
 
   LogicalResult emit(KernelOp kernel, const KernelConfig &, KernelBuilder &b) const override {
+    if (isa<CachedAttentionOp>(onlyOp(kernel)))
+      return onlyOp(kernel)->emitOpError(
+          "has no kernel on target cpu: expected --hadal-absorb-projections to have rewritten it");
     llvm::TypeSwitch<Operation *>(onlyOp(kernel))
         .Case([&](AttentionOp op) { emitAttention(op, kernel, b); })
         .Case([&](AttentionGradientHeadsOp op) { emitGradient(op, kernel, b); })
