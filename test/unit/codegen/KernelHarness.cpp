@@ -32,7 +32,7 @@ int64_t HostTensor::elements() const {
 }
 
 HostTensor randomTensor(std::vector<int64_t> shape, unsigned seed, double scale) {
-  HostTensor tensor{std::move(shape)};
+  HostTensor tensor{std::move(shape), 4, {}};
   tensor.bytes.resize(size_t(tensor.elements()) * 4);
   std::mt19937 generator(seed);
   for (int64_t i = 0; i < tensor.elements(); ++i)

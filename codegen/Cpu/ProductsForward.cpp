@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// hadal.linear and hadal.grouped_linear. A grid index is a block of columns and, ungrouped, a block
+// of rows; columns change slowest, so that a range of indices packs a block of weights once.
+
+#include "codegen/Cpu/Products.h"
+
+using namespace mlir;
+
+namespace hadal::cpu {
+
+int64_t forwardScratch(const Product &product, const Target &target) {
+  return product.leftWidth * configureProduct(product, target).columnBlock * 4;
+}
+
+namespace {
+class ForwardWriter {
+public:
+  ForwardWriter(KernelOp kernel, const Product &product, KernelBuilder &b)
+      : kernel(kernel), product(product), b(b), tile(tileShape(b.target)),
+        config(configureProduct(product, b.target)),
+        columnBlocks(llvm::divideCeil(product.rightWidth, config.columnBlock)) {}
+
+  void writeLinear();
+  void writeGrouped();
+
+private:
+  void pack(Value weight, Value column);
+  void writeRows(Value column, Value firstRow, Value endRow);
+  void writeTile(Value panel, Value column, Value row, Value endRow, bool edge);
+  Value panelsAt(Value column);
+  Value panelPointer(Value panel);
+
+  KernelOp kernel;
+  const Product &product;
+  KernelBuilder &b;
+  TileShape tile;
+  ProductConfig config;
+  int64_t columnBlocks;
+};
+
+Value ForwardWriter::panelsAt(Value column) {
+  Value left = b.sub(b.index(product.rightWidth), column);
+  return b.ceilDiv(b.minimum(left, b.index(config.columnBlock)), tile.columns);
+}
+
+Value ForwardWriter::panelPointer(Value panel) {
+  return b.pointerAt(b.scratch, b.getF32Type(), b.mul(panel, product.leftWidth * tile.columns));
+}
+
+/// Packs the block of columns that starts at `column`, whole depth.
+void ForwardWriter::pack(Value weight, Value column) {
+  if (product.transposed) {
+    auto row = [&](Value k) {
+      return b.pointerAt(weight, b.getF32Type(), b.mul(k, product.rightWidth));
+    };
+    emitPackRows(b, {row, product.rightWidth, b.index(product.leftWidth), column, panelsAt(column),
+                     tile.columns, tile.vectors, b.scratch, product.leftWidth * tile.columns});
+    return;
+  }
+  b.loop(b.index(0), panelsAt(column), 1, [&](Value panel) {
+    emitPackTransposed(b, weight, b.add(column, b.mul(panel, tile.columns)), product.rightWidth,
+                       product.leftWidth, panelPointer(panel));
+  });
+}
+
+/// The tile at [row, column]. At an edge rows behind the last repeat it and are not stored.
+void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow, bool edge) {
+  TileOperands operands;
+  operands.panel = panel;
+  operands.depth = b.index(product.leftWidth);
+  Value first = rowPointer(b, product.left, row, product.leftWidth);
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    if (!edge && !product.left.indices)
+      operands.rows.push_back(b.pointerAt(first, b.getF32Type(), b.index(r * product.leftWidth)));
+    else
+      operands.rows.push_back(rowPointer(
+          b, product.left, b.minimum(b.add(row, r), b.sub(endRow, b.index(1))), product.leftWidth));
+  }
+  SmallVector<Value> sums = emitTile(b, operands, zeroTile(b));
+  SmallVector<Value> masks(size_t(tile.vectors));
+  if (edge)
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      masks[size_t(v)] =
+          b.maskOf(b.sub(b.index(product.rightWidth), b.add(column, v * b.target.lanes)));
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    Value at = b.add(row, r);
+    auto finish = [&] {
+      for (int64_t v = 0; v < tile.vectors; ++v)
+        emitEpilogue(kernel, product, b, sums[size_t(r * tile.vectors + v)], at,
+                     b.add(column, v * b.target.lanes), masks[size_t(v)]);
+    };
+    if (edge && r)
+      b.ifThen(b.less(at, endRow), finish);
+    else
+      finish();
+  }
+}
+
+/// Rows [firstRow, endRow) of the packed block of columns.
+void ForwardWriter::writeRows(Value column, Value firstRow, Value endRow) {
+  b.loop(b.index(0), panelsAt(column), 1, [&](Value panel) {
+    Value panelColumn = b.add(column, b.mul(panel, tile.columns));
+    Value pointer = panelPointer(panel);
+    Value wideEnough = b.less(b.add(panelColumn, tile.columns - 1), b.index(product.rightWidth));
+    Value wholeEnd =
+        b.select(wideEnough, b.sub(endRow, b.rem(b.sub(endRow, firstRow), tile.rows)), firstRow);
+    b.loop(firstRow, wholeEnd, tile.rows,
+           [&](Value row) { writeTile(pointer, panelColumn, row, endRow, false); });
+    b.loop(wholeEnd, endRow, tile.rows,
+           [&](Value row) { writeTile(pointer, panelColumn, row, endRow, true); });
+  });
+}
+
+void ForwardWriter::writeLinear() {
+  Value rows = b.sizes[0], rowBlock = b.sizes[1];
+  Value rowBlocks = b.div(b.sub(b.add(rows, rowBlock), b.index(1)), rowBlock);
+  b.loop(b.begin, b.end, 1, ValueRange{b.index(-1)}, [&](Value item, ValueRange packed) {
+    Value block = b.div(item, rowBlocks);
+    Value firstRow = b.mul(b.rem(item, rowBlocks), rowBlock);
+    Value column = b.mul(block, config.columnBlock);
+    Value other = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, packed[0]);
+    b.ifThen(other, [&] { pack(b.pointers[product.weight], column); });
+    writeRows(column, firstRow, b.minimum(b.add(firstRow, rowBlock), rows));
+    return SmallVector<Value>{block};
+  });
+}
+
+void ForwardWriter::writeGrouped() {
+  b.loop(b.begin, b.end, 1, [&](Value item) {
+    Value expert = b.div(item, columnBlocks);
+    Value column = b.mul(b.rem(item, columnBlocks), config.columnBlock);
+    Value offsets = b.pointers[*product.offsets];
+    Value first = b.toIndex(b.load(b.getI64Type(), offsets, expert));
+    Value end = b.toIndex(b.load(b.getI64Type(), offsets, b.add(expert, 1)));
+    b.ifThen(b.less(first, end), [&] {
+      Value matrix = b.mul(expert, product.leftWidth * product.rightWidth);
+      pack(b.pointerAt(b.pointers[product.weight], b.getF32Type(), matrix), column);
+      int64_t rowBlock = config.rowBlock;
+      b.loop(b.index(0), b.ceilDiv(b.sub(end, first), rowBlock), 1, [&](Value block) {
+        Value firstRow = b.add(first, b.mul(block, rowBlock));
+        writeRows(column, firstRow, b.minimum(b.add(firstRow, rowBlock), end));
+      });
+    });
+  });
+}
+} // namespace
+
+void emitForward(KernelOp kernel, const Product &product, KernelBuilder &b) {
+  ForwardWriter writer(kernel, product, b);
+  if (product.offsets)
+    writer.writeGrouped();
+  else
+    writer.writeLinear();
+}
+
+} // namespace hadal::cpu
