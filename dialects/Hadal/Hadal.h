@@ -34,10 +34,14 @@ namespace hadal {
 /// the CPU.
 constexpr llvm::StringLiteral kSpecAttr = "hadal.spec", kPlanAttr = "hadal.plan",
                               kTargetAttr = "hadal.target", kCpuAttr = "hadal.cpu";
+/// Attribute of a module: which programs are asked for (train, generate, evaluate; all without it).
+constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
 /// Attributes of functions: the phase of a component (PhaseAttr), and the mark of a program (unit).
 constexpr llvm::StringLiteral kPhaseAttr = "hadal.phase", kProgramAttr = "hadal.program";
 /// Attribute of a component's argument (BindingAttr).
 constexpr llvm::StringLiteral kBindingAttr = "hadal.bind";
+/// Attribute of a component's result: the scalar that seeds this loss.
+constexpr llvm::StringLiteral kSeedAttr = "hadal.seed";
 
 /// The binding of a component's argument; null where it is data.
 inline BindingAttr bindingOf(mlir::func::FuncOp component, unsigned argument) {

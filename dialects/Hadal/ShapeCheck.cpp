@@ -14,7 +14,7 @@ using namespace mlir;
 namespace hadal {
 
 /// Elements of the largest tensor: products of sizes, and bytes, then fit 64 bits.
-static constexpr int64_t kMaxElements = int64_t(1) << 48;
+static constexpr int64_t kMaxElements = int64_t(1) << 57;
 
 static std::string text(ArrayRef<int64_t> shape) {
   return "[" +
@@ -74,7 +74,7 @@ CheckedTensor ShapeCheck::tensor(StringRef name, Value value, int64_t rank) {
   llvm::raw_string_ostream(found) << type;
   if (require(type.hasStaticShape(), "'" + name + "' to have a static shape, found " + found) &&
       require(fits(type.getShape()),
-              "'" + name + "' to have positive sizes and at most 2^48 elements, found " + found))
+              "'" + name + "' to have positive sizes and at most 2^57 elements, found " + found))
     result.shape.assign(type.getShape().begin(), type.getShape().end());
   return result;
 }
@@ -129,7 +129,7 @@ int64_t ShapeCheck::quotient(const CheckedTensor &tensor, StringRef name, int64_
 }
 
 Type ShapeCheck::result(ArrayRef<int64_t> shape, Type element) {
-  if (ok() && require(fits(shape), "a result of at most 2^48 elements, found " + text(shape)))
+  if (ok() && require(fits(shape), "a result of at most 2^57 elements, found " + text(shape)))
     return RankedTensorType::get(shape, element);
   return RankedTensorType::get({}, element);
 }

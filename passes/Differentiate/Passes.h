@@ -17,11 +17,6 @@ namespace hadal {
 #define GEN_PASS_REGISTRATION
 #include "passes/Differentiate/Passes.h.inc"
 
-/// Attribute of a module: which programs are asked for (train, generate, evaluate; all without it).
-constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
-/// Attribute of a component's result: the scalar that seeds this loss.
-constexpr llvm::StringLiteral kSeedAttr = "hadal.seed";
-
 } // namespace hadal
 
 #endif // HADAL_PASSES_DIFFERENTIATE_PASSES_H

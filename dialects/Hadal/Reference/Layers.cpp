@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rules of sums, products, RMSNorm, SwiGLU, embedding, split and concat.
+// Rules of constants, sums, products, RMSNorm, SwiGLU, embedding, split and concat.
 
 #include "dialects/Hadal/Reference/Rules.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
 
 #include <cmath>
 
@@ -119,9 +121,25 @@ template <typename Real> static void interpret(Real, LastTokenOp op, Frame &fram
   frame.set(op.getResult(), y);
 }
 
+template <typename Real> static void interpret(Real, arith::ConstantOp op, Frame &frame) {
+  auto elements = dyn_cast<DenseElementsAttr>(op.getValue());
+  if (!elements)
+    return frame.refuse(op, "expected a dense tensor, found another value");
+  Array<double> reals;
+  Array<int64_t> integers;
+  if (elements.getElementType().isInteger()) {
+    for (const APInt &element : elements.getValues<APInt>())
+      integers.data.push_back(element.getSExtValue());
+    return frame.set(op.getResult(), integers);
+  }
+  for (APFloat element : elements.getValues<APFloat>())
+    reals.data.push_back(element.convertToDouble());
+  frame.set(op.getResult(), reals);
+}
+
 void addLayerRules(RuleTable &table) {
-  table.add<AddOp, AccumulateOp, LinearOp, RmsNormOp, SwigluOp, EmbeddingOp, SplitOp, ConcatOp,
-            LastTokenOp>();
+  table.add<arith::ConstantOp, AddOp, AccumulateOp, LinearOp, RmsNormOp, SwigluOp, EmbeddingOp,
+            SplitOp, ConcatOp, LastTokenOp>();
 }
 
 } // namespace hadal::reference
