@@ -35,6 +35,9 @@ const KernelEmitter *familyOf(KernelOp kernel) {
 #ifdef HADAL_CPU_HAS_row
       &cpu::rowEmitter(),
 #endif
+#ifdef HADAL_CPU_HAS_tile
+      &cpu::tileEmitter(),
+#endif
 #ifdef HADAL_CPU_HAS_single
       &cpu::singleEmitter(),
 #endif

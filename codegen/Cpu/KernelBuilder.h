@@ -134,8 +134,9 @@ const KernelEmitter &
 attentionEmitter(); // Attention*.cpp: attention, its gradient, the latent cache's ops
 const KernelEmitter &
 rowEmitter(); // Rows*.cpp: chains of row-local ops (norms, rope, swiglu, router, losses, ...)
+const KernelEmitter &tileEmitter();   // Tiles.cpp: FP8 tiles
 const KernelEmitter &singleEmitter(); // Single*.cpp: everything else, one op a kernel (sorting,
-                                      // optimizer, reductions, tiles)
+                                      // optimizer, reductions)
 
 } // namespace hadal::cpu
 
