@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random small models through the interpreter and the compiled code (needs python3-numpy).
 
-  tools/fuzz.py [--seed N] [--count N | --minutes M] [--bin FOLDER] [--keep FOLDER] [--shrink]
+  tools/fuzz.py [--seed N] [--count N | --minutes M] [--bin FOLDER] [--keep FOLDER] [--shrink] [--interpret-only]
 
 Each try draws a model spec, a plan, weights and tokens; the interpreter (f64) must agree with test/oracle's NumPy model
 within 1e-6, the compiled code (f32) with the interpreter within 1e-5, in every output and every gradient, and greedy
@@ -86,12 +86,12 @@ def reference(config, plan, weights, tokens):
 class Try:
     """One draw in a folder of its own."""
 
-    def __init__(self, folder, tools):
-        self.folder, self.tools, self.problems = folder, tools, []
+    def __init__(self, folder, flags):
+        self.folder, self.flags, self.problems = folder, flags, []
 
     def run(self, tool, *arguments):
         """stdout, or None after noting the failure."""
-        command = [str(self.tools / tool), *map(str, arguments)]
+        command = [str(self.flags.bin / tool), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return done.stdout
@@ -115,6 +115,8 @@ class Try:
            self.run("hadal-interpret", f / "model.mlir", *inputs, "--out", f / "interpreted.safetensors") is None:
             return
         judged = self.compare("interpreted", f / "interpreted.safetensors", expected, slopes, 1e-6)
+        if self.flags.interpret_only:
+            return
         if self.run("hadal-compile", *spec, "--target", "cpu", "-o", f / "model.hadal") is None or \
            self.run("hadal-run", "evaluate", f / "model.hadal", *inputs, "--out", f / "compiled.safetensors") is None:
             return
@@ -147,9 +149,9 @@ class Draw:
         self.expected, self.slopes, margin = reference(config, plan, self.weights, self.tokens)
         self.close = margin < CLOSEST_CHOICE
 
-    def problems(self, tools, keep=None):
+    def problems(self, flags, keep=None):
         with tempfile.TemporaryDirectory() as folder:
-            attempt = Try(pathlib.Path(folder), tools)
+            attempt = Try(pathlib.Path(folder), flags)
             attempt.go(self.config, self.plan, self.weights, self.tokens, self.expected, self.slopes)
             if attempt.problems and keep:
                 shutil.copytree(folder, keep, dirs_exist_ok=True)
@@ -188,7 +190,7 @@ def smaller(config, plan):
                 yield config, changed(plan, {group: {key: value}})
 
 
-def shrink(seed, config, plan, tools):
+def shrink(seed, config, plan, flags):
     """The smallest failing spec and plan that single steps lead to."""
     progress = True
     while progress:
@@ -196,7 +198,7 @@ def shrink(seed, config, plan, tools):
         for candidate in smaller(config, plan):
             try:
                 attempt = Draw(seed, *candidate)
-                problems = [] if attempt.close else attempt.problems(tools)
+                problems = [] if attempt.close else attempt.problems(flags)
             except (ArithmeticError, IndexError, ValueError):  # the reference model cannot be that small
                 continue
             if problems and not any("exit code 2: " in problem for problem in problems):
@@ -208,12 +210,12 @@ def shrink(seed, config, plan, tools):
 def report(seed, attempt, problems, flags):
     print(f"seed {seed}:", *problems[:8], sep="\n  ", flush=True)
     if flags.shrink:
-        attempt = Draw(seed, *shrink(seed, attempt.config, attempt.plan, flags.bin))
+        attempt = Draw(seed, *shrink(seed, attempt.config, attempt.plan, flags))
         changes = {k: v for k, v in attempt.config.items() if v != BASE_CONFIG.get(k)}
         print("  shrunk: config", json.dumps(changes), "plan", json.dumps(attempt.plan),
-              *attempt.problems(flags.bin)[:4], sep="\n    ", flush=True)
+              *attempt.problems(flags)[:4], sep="\n    ", flush=True)
     if flags.keep:
-        attempt.problems(flags.bin, flags.keep / f"seed-{seed}")
+        attempt.problems(flags, flags.keep / f"seed-{seed}")
 
 
 def main():
@@ -224,6 +226,7 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build" / "release" / "bin")
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument("--interpret-only", action="store_true", help="leave out the compiled code")
     flags = parser.parse_args()
     tried = failed = redrawn = 0
     start, seed = time.monotonic(), flags.seed
@@ -234,7 +237,7 @@ def main():
             redrawn += 1
             continue
         tried += 1
-        if problems := attempt.problems(flags.bin):
+        if problems := attempt.problems(flags):
             failed += 1
             report(seed - 1, attempt, problems, flags)
     print(f"fuzz: {tried} tried, {failed} failed, {redrawn} redrawn for a close choice")
