@@ -122,9 +122,10 @@ private:
 int compile(const Flags &flags, MLIRContext &context) {
   OneLineDiagnostics diagnostics(context);
   if (!flags.scheduleOnly.empty())
-    return writeOutput(flags.output.empty() ? "-" : flags.output, [&](llvm::raw_ostream &os) {
-      return pipe::exportOrder(flags.scheduleOnly, flags.ranks, flags.microBatches, os);
-    });
+    return writeOutput(
+        flags.output.empty() ? "-" : flags.output.getValue(), [&](llvm::raw_ostream &os) {
+          return pipe::exportOrder(flags.scheduleOnly, flags.ranks, flags.microBatches, os);
+        });
   if (flags.config.empty())
     return refuse("command line: no config.json given; see --help");
   if (flags.output.empty() && !flags.dryRun)

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Kernels and components of a bundle.
+
+#include "codegen/Bundle/Tables.h"
+#include "passes/Memory/ComponentSlots.h"
+
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+using namespace hadal;
+
+namespace {
+
+class Components {
+public:
+  Components(bundle::BundleT &table) : table(table) {}
+
+  LogicalResult add(func::FuncOp function) {
+    FailureOr<ComponentSlots> slots = ComponentSlots::compute(function);
+    if (failed(slots))
+      return failure();
+    auto frame = function->getAttrOfType<pipe::FrameAttr>(pipe::kFrameAttr);
+    if (!frame || frame.getOffsets().size() != slots->temporaries().size())
+      return function.emitOpError("expects ")
+             << pipe::kFrameAttr << " with " << slots->temporaries().size()
+             << " offsets (--pipe-plan-frames writes it)";
+    auto component = std::make_unique<bundle::ComponentT>();
+    component->name = function.getSymName().str();
+    component->operands = slots->operands();
+    component->frame_bytes = uint64_t(frame.getBytes());
+    component->temporary_offsets.assign(frame.getOffsets().begin(), frame.getOffsets().end());
+    for (auto kernel : function.getOps<KernelOp>()) {
+      LaunchAttr launch = kernel.getLaunchAttr();
+      if (!launch)
+        return kernel.emitOpError("expects a launch (--hadal-cpu-kernels writes it)");
+      auto call = std::make_unique<bundle::KernelCallT>();
+      call->kernel = kernelIndex(kernel, launch);
+      for (ComponentSlot slot : slots->pointersOf(kernel))
+        call->slots.emplace_back(slot.temporary, slot.index);
+      call->sizes.assign(launch.getSizes().begin(), launch.getSizes().end());
+      call->grid = launch.getGrid();
+      component->flops += double(launch.getFlops());
+      component->calls.push_back(std::move(call));
+    }
+    table.components.push_back(std::move(component));
+    return success();
+  }
+
+private:
+  uint32_t kernelIndex(KernelOp kernel, LaunchAttr launch) {
+    auto [entry, added] = indices.try_emplace(launch.getSymbol(), uint32_t(table.kernels.size()));
+    if (added) {
+      auto made = std::make_unique<bundle::KernelT>();
+      made->symbol = launch.getSymbol().str();
+      for (Operation &op : kernel.getBody().front().without_terminator())
+        made->kind += (made->kind.empty() ? "" : "+") + op.getName().stripDialect().str();
+      table.kernels.push_back(std::move(made));
+    }
+    uint64_t &scratch = table.kernels[entry->second]->scratch_bytes;
+    scratch = std::max(scratch, uint64_t(launch.getScratch()));
+    return entry->second;
+  }
+
+  bundle::BundleT &table;
+  llvm::StringMap<uint32_t> indices;
+};
+
+} // namespace
+
+LogicalResult hadal::fillComponents(bundle::BundleT &table, ModuleOp module,
+                                    llvm::StringMap<uint32_t> &indices) {
+  llvm::StringSet<> launched;
+  for (auto program : module.getOps<pipe::ProgramOp>())
+    for (auto launch : program.getOps<pipe::LaunchOp>())
+      launched.insert(launch.getComponent());
+  Components components(table);
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (function->hasAttr(kProgramAttr))
+      return function.emitOpError("is a program that has no schedule yet (--pipe-expand-programs)");
+    if (!isComponent(function) || !launched.contains(function.getSymName()))
+      continue;
+    indices[function.getSymName()] = uint32_t(table.components.size());
+    if (failed(components.add(function)))
+      return failure();
+  }
+  return success();
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The last step of the compiler: a lowered module becomes the bytes of a bundle file.
+
+#ifndef HADAL_CODEGEN_BUNDLE_EXPORTBUNDLE_H
+#define HADAL_CODEGEN_BUNDLE_EXPORTBUNDLE_H
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <string>
+
+namespace hadal {
+
+/// The bundle of a module that went through --hadal-pipeline: table (runtime/program/bundle.fbs),
+/// machine code, header. Depends on the module only; paths and dates are not in it. Errors are
+/// reported at the op they are about.
+llvm::FailureOr<std::string> exportBundle(mlir::ModuleOp module);
+
+} // namespace hadal
+
+#endif // HADAL_CODEGEN_BUNDLE_EXPORTBUNDLE_H
