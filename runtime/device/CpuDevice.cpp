@@ -44,7 +44,9 @@ void Memory::swap(Memory &other) noexcept {
 }
 
 KernelLibrary::KernelLibrary(std::string_view object, const std::string &file) {
-  int descriptor = ::memfd_create("hadal-kernels", MFD_CLOEXEC);
+  // Stays open as long as the library: the loader knows libraries by their path, so another one
+  // must not get it.
+  descriptor = ::memfd_create("hadal-kernels", MFD_CLOEXEC);
   if (descriptor < 0)
     throw RunError(std::string("memfd_create: ") + std::strerror(errno));
   std::string path = "/proc/self/fd/" + std::to_string(descriptor);
@@ -58,20 +60,24 @@ KernelLibrary::KernelLibrary(std::string_view object, const std::string &file) {
     object.remove_prefix(std::size_t(done));
   }
   handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  const char *reason = handle ? nullptr : ::dlerror();
+  if (handle)
+    return;
+  const char *reason = ::dlerror();
   ::close(descriptor);
-  if (!handle)
-    throw InputError(file, std::string("its kernels cannot be loaded: ") + (reason ? reason : "?"));
+  throw InputError(file, std::string("its kernels cannot be loaded: ") + (reason ? reason : "?"));
 }
 
 KernelLibrary &KernelLibrary::operator=(KernelLibrary &&other) noexcept {
   std::swap(handle, other.handle);
+  std::swap(descriptor, other.descriptor);
   return *this;
 }
 
 KernelLibrary::~KernelLibrary() {
-  if (handle)
-    ::dlclose(handle);
+  if (!handle)
+    return;
+  ::dlclose(handle);
+  ::close(descriptor);
 }
 
 KernelFunction KernelLibrary::find(const std::string &symbol) const {

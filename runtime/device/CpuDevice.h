@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace hadal::rt {
@@ -49,7 +50,7 @@ public:
   KernelLibrary() = default;
   /// Throws InputError naming `file` when the system's loader refuses the object.
   KernelLibrary(std::string_view object, const std::string &file);
-  KernelLibrary(KernelLibrary &&other) noexcept : handle(other.handle) { other.handle = nullptr; }
+  KernelLibrary(KernelLibrary &&other) noexcept { *this = std::move(other); }
   KernelLibrary &operator=(KernelLibrary &&other) noexcept;
   ~KernelLibrary();
 
@@ -58,6 +59,7 @@ public:
 
 private:
   void *handle = nullptr;
+  int descriptor = -1;
 };
 
 /// Those of `features` (LLVM names, "avx512f") that this machine's processor lacks or that we
