@@ -137,6 +137,10 @@ int compile(const Flags &flags, MLIRContext &context) {
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  // LLVM's library has a flag of this name, for passes of its own.
+  auto &registered = cl::getRegisteredOptions();
+  if (auto found = registered.find("print-after"); found != registered.end())
+    found->second->removeArgument();
   Flags flags;
   if (!parseFlags(argc, argv, "Hadal's compiler: config.json and plan.json to a bundle\n"))
     return Refused;
