@@ -144,6 +144,7 @@ def Hadal_LastTokenOp : Hadal_PureOp<"last_token"> {
   let description = "`input` [1, T, d] gives row `valid` - 1 as [1, 1, d]. C1: B is 1.";
   let arguments = (ins Hadal_F32:$input, Hadal_I32Scalar:$valid);
   let results = (outs Hadal_F32:$result);
+  let hasFolder = 1;
   let assemblyFormat = "$input `,` $valid attr-dict `:` type($input) `,` type($valid)";
 }
 

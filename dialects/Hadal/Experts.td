@@ -93,6 +93,7 @@ def Hadal_DispatchWeightsOp : Hadal_ForwardOp<"dispatch_weights"> {
   let description = "result[s] = flat weights[source[s]]: `weights` [B, T, K], result [R]. Gradient: hadal.combine_weights.";
   let arguments = (ins Hadal_F32:$weights, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$row_weights);
+  let hasFolder = 1;
   let assemblyFormat = "$weights `,` $source `,` $slot attr-dict `:` type($weights) `,` type($source) `,` type($slot)";
 }
 
@@ -101,6 +102,7 @@ def Hadal_CombineWeightsOp : Hadal_ForwardOp<"combine_weights"> {
   let description = "result[b, t, k] = row_weights[slot[b, t, k]]: `row_weights` [R], result [B, T, K].";
   let arguments = (ins Hadal_F32:$row_weights, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$weights);
+  let hasFolder = 1;
   let assemblyFormat = "$row_weights `,` $source `,` $slot attr-dict `:` type($row_weights) `,` type($source) `,` type($slot)";
 }
 

@@ -166,6 +166,7 @@ def Hadal_SplitOp : Hadal_ForwardOp<"split"> {
   }];
   let arguments = (ins Hadal_F32:$input, I64Attr:$size);
   let results = (outs Hadal_F32:$first, Hadal_F32:$second);
+  let hasFolder = 1;
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
@@ -174,6 +175,7 @@ def Hadal_ConcatOp : Hadal_ForwardOp<"concat"> {
   let description = "`first` [..., a] and `second` [..., b] give [..., a + b]. C1: the leading dimensions are the same.";
   let arguments = (ins Hadal_F32:$first, Hadal_F32:$second);
   let results = (outs Hadal_F32:$result);
+  let hasFolder = 1;
   let assemblyFormat = "$first `,` $second attr-dict `:` type($first) `,` type($second)";
 }
 
