@@ -30,6 +30,8 @@ public:
     component->operands = slots->operands();
     component->frame_bytes = uint64_t(frame.getBytes());
     component->temporary_offsets.assign(frame.getOffsets().begin(), frame.getOffsets().end());
+    for (const Interval &temporary : slots->temporaries())
+      component->temporary_bytes.push_back(uint64_t(temporary.bytes));
     for (auto kernel : function.getOps<KernelOp>()) {
       LaunchAttr launch = kernel.getLaunchAttr();
       if (!launch)

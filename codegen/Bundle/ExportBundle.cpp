@@ -64,6 +64,7 @@ private:
     table.producer = kProducer.str();
     table.target = target.str();
     table.cpu = cpu.str();
+    table.memory_checked = module->hasAttr(kCheckMemoryAttr);
     return success();
   }
 
@@ -82,7 +83,7 @@ private:
       if (!kernels.lookupSymbol(kernel->symbol))
         return kernels.emitError("has no function @")
                << kernel->symbol << ", which a component calls";
-    return cpu::buildSharedObject(kernels, table.cpu);
+    return cpu::buildSharedObject(kernels, table.cpu, table.memory_checked);
   }
 
   ModuleOp module;

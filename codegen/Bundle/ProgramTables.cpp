@@ -67,6 +67,16 @@ private:
         temporaryNames.try_emplace(operand, (launch.getComponent() + ":" + Twine(index)).str());
   }
 
+  std::string nameOf(pipe::BufferOp buffer) const {
+    if (buffer.getName())
+      return buffer.getName()->str();
+    if (!buffer.getStorage())
+      return temporaryNames.lookup(buffer);
+    bool parameter = buffer.getKind() == pipe::StorageKind::Parameter;
+    return ((parameter ? "" : stringifyStorageKind(buffer.getKind()) + ".") + *buffer.getStorage())
+        .str();
+  }
+
   LogicalResult addBuffer(pipe::ProgramOp op, pipe::BufferOp buffer) {
     auto made = std::make_unique<bundle::BufferT>();
     made->offset = uint64_t(buffer.getOffset().value_or(0));
@@ -81,7 +91,7 @@ private:
       made->storage = storages.add(buffer.getKind(), buffer.getStorage()->str(),
                                    int64_t(made->offset) + buffer.bytes());
     }
-    made->name = buffer.getName() ? buffer.getName()->str() : temporaryNames.lookup(buffer);
+    made->name = nameOf(buffer);
     std::optional<bundle::DType> dtype = dtypeOf(buffer.tensorType().getElementType());
     if (!dtype)
       return buffer.emitOpError("has an element type that a bundle cannot hold: ")

@@ -45,6 +45,6 @@ RankedTensorType BufferOp::tensorType() { return cast<RankedTensorType>(getType(
 int64_t BufferOp::bytes() { return bytesOf(tensorType()); }
 
 void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
-  if (std::optional<StringRef> name = getName())
+  if (std::optional<StringRef> name = getName() ? getName() : getStorage())
     setName(getResult(), *name);
 }

@@ -73,7 +73,7 @@ def Pipe_BufferOp : Pipe_Op<"buffer", [DeclareOpInterfaceMethods<OpAsmOpInterfac
                        OptionalAttr<I64Attr>:$offset, TypeAttrOf<AnyRankedTensor>:$type);
   let results = (outs Pipe_BufferType:$result);
   let hasVerifier = 1;
-  let assemblyFormat = "($name^)? $kind ($storage^)? (`at` $offset^)? attr-dict `:` $type";
+  let assemblyFormat = "($name^)? `` $kind ($storage^)? (`at` $offset^)? attr-dict `:` $type";
   let extraClassDeclaration = [{
     ::mlir::RankedTensorType tensorType();
     /// Bytes of the window.

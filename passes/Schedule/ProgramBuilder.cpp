@@ -78,16 +78,10 @@ static StorageKind storageKindOf(BindingKind kind) {
   llvm_unreachable("unknown binding");
 }
 
-/// What the runtime calls a buffer: parameters, states and scalars by their name.
-static std::string bufferName(StorageKind kind, StringRef storage) {
-  switch (kind) {
-  case StorageKind::Gradient:
-  case StorageKind::Moment1:
-  case StorageKind::Moment2:
-    return (stringifyStorageKind(kind) + "." + storage).str();
-  default:
-    return storage.str();
-  }
+/// States and scalars are what the runtime asks for by name; it finds parameters and what belongs
+/// to them by storage.
+static StringRef bufferName(StorageKind kind, StringRef storage) {
+  return kind == StorageKind::State || kind == StorageKind::Scalar ? storage : StringRef();
 }
 
 FailureOr<BufferOp> ProgramBuilder::bound(ApplyOp apply, func::FuncOp component, unsigned argument,
@@ -103,13 +97,8 @@ FailureOr<BufferOp> ProgramBuilder::bound(ApplyOp apply, func::FuncOp component,
   if (kind == StorageKind::Constant) // tables of different length have one beginning
     key += " of " + std::to_string(cast<RankedTensorType>(type).getNumElements());
   BufferOp &buffer = storages[{kind, key}];
-  if (!buffer) {
-    bool shared = kind == StorageKind::Constant && llvm::any_of(storages, [&](auto &entry) {
-                    return entry.second && entry.second.getKind() == kind &&
-                           entry.second.getStorage() == storage;
-                  });
-    buffer = makeBuffer(shared ? std::string() : bufferName(kind, storage), kind, storage, 0, type);
-  }
+  if (!buffer)
+    buffer = makeBuffer(bufferName(kind, storage), kind, storage, 0, type);
   if (buffer.getType() != type)
     return apply.emitOpError("binds ")
            << stringifyStorageKind(kind) << " \"" << storage << "\" as " << type
