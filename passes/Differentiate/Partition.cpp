@@ -18,7 +18,8 @@ int64_t bytesOf(Value value) {
 
 /// Whether an op does little more than move its operands' elements.
 static bool isCopy(Operation *op) {
-  return isa<AddOp, CombineWeightsOp, ConcatOp, DispatchOp, DispatchWeightsOp, RopeOp, SplitOp>(op);
+  return isa<AddOp, CombineWeightsOp, ConcatOp, DispatchOp, DispatchWeightsOp, EmbeddingOp,
+             MtpJoinOp, RopeOp, SplitOp>(op);
 }
 
 namespace {
