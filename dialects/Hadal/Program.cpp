@@ -14,17 +14,16 @@ static constexpr StringLiteral kLayer = "{layer}", kParameter = "{parameter}";
 // --- apply
 // -----------------------------------------------------------------------------------------------------------
 
-/// What differs between the types that a component asks for and those given; empty if nothing does.
+/// What differs between the types that are asked for and those found; empty if nothing does.
 static std::string difference(StringRef what, TypeRange expected, TypeRange found) {
   std::string text;
   llvm::raw_string_ostream stream(text);
   if (expected.size() != found.size())
-    stream << "expected " << expected.size() << " " << what << "s, those of the component, found "
-           << found.size();
+    stream << "expected " << expected.size() << " " << what << "s, found " << found.size();
   for (auto [index, pair] : llvm::enumerate(llvm::zip(expected, found)))
     if (text.empty() && std::get<0>(pair) != std::get<1>(pair))
-      stream << "expected " << what << " " << index << " to be " << std::get<0>(pair) << ", found "
-             << std::get<1>(pair);
+      stream << "expected " << what << " " << index << " to be '" << std::get<0>(pair)
+             << "', found '" << std::get<1>(pair) << "'";
   return text;
 }
 

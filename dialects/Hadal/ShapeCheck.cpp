@@ -71,7 +71,7 @@ CheckedTensor ShapeCheck::tensor(StringRef name, Value value, int64_t rank) {
     require(type.getRank() == rank, "'" + name + "' to have rank " + llvm::Twine(rank) +
                                         ", found " + llvm::Twine(type.getRank()));
   std::string found;
-  llvm::raw_string_ostream(found) << type;
+  llvm::raw_string_ostream(found) << '\'' << type << '\'';
   if (require(type.hasStaticShape(), "'" + name + "' to have a static shape, found " + found) &&
       require(fits(type.getShape()),
               "'" + name + "' to have positive sizes and at most 2^57 elements, found " + found))
@@ -104,8 +104,8 @@ void ShapeCheck::sameType(const CheckedTensor &tensor, const CheckedTensor &like
   if (!ok() || tensor.type == like.type)
     return;
   std::string expected, found;
-  llvm::raw_string_ostream(expected) << like.type;
-  llvm::raw_string_ostream(found) << tensor.type;
+  llvm::raw_string_ostream(expected) << '\'' << like.type << '\'';
+  llvm::raw_string_ostream(found) << '\'' << tensor.type << '\'';
   require(false, "'" + tensor.name + "' to have the type of '" + like.name + "', " + expected +
                      ", found " + found);
 }
