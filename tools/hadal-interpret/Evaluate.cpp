@@ -6,9 +6,8 @@
 
 #include "frontend/WeightNames.h"
 #include "passes/Differentiate/Passes.h"
-#include "runtime/data/Rows.h"
 #include "runtime/support/Error.h"
-#include "tools/hadal-interpret/Inputs.h"
+#include "tools/hadal-interpret/Step.h"
 #include "tools/hadal-interpret/TensorFile.h"
 #include "tools/support/CommandLine.h"
 
@@ -24,29 +23,6 @@ using hadal::reference::TensorPtr;
 namespace hadal::tools {
 
 namespace {
-
-/// The rows of one step, cut into micro-batches.
-struct Rows {
-  int64_t sequences, columns;
-  rt::TokenTable table;
-
-  Rows(const ModelInputs &inputs, const std::string &file)
-      : sequences(inputs.plan.sequences), columns(inputs.plan.windowTokens() + 1),
-        table(rt::readTokenTable(file, inputs.spec.vocabSize)) {
-    int64_t rows = inputs.plan.microBatchCount() * inputs.plan.dataParallel * sequences;
-    if (table.rows != rows || table.columns != columns)
-      throw rt::InputError(file, "tokens: shape " + rt::shapeText({table.rows, table.columns}) +
-                                     "; one step of this model takes " +
-                                     rt::shapeText({rows, columns}) +
-                                     " (micro_batches x data_parallel x sequences, tokens + 1)");
-  }
-  int64_t microBatches() const { return table.rows / sequences; }
-  Interpreter::Values microBatch(int64_t m) const {
-    Array<int64_t> ids({sequences, columns});
-    std::copy_n(table.ids.begin() + m * ids.elements(), ids.elements(), ids.data.begin());
-    return {std::make_shared<Tensor>(ids)};
-  }
-};
 
 /// Gathers what the micro-batches of @evaluate give.
 class Outputs {
@@ -125,38 +101,6 @@ private:
   std::map<int64_t, double> mtp; // by depth
 };
 
-/// Adds accumulators into the gradients of the store, element by element.
-void addTo(Interpreter &interpreter, const std::string &name, const Tensor &more) {
-  TensorPtr found = interpreter.store.find(BindingKind::Gradient, name);
-  Tensor sum = found ? *found : more;
-  for (size_t i = 0; found && i < sum.reals.size(); ++i)
-    sum.reals[i] = interpreter.rounded(sum.reals[i] + more.reals[i]);
-  interpreter.store.set(BindingKind::Gradient, name, std::move(sum));
-}
-
-/// Runs @gradients over the micro-batches of a step and leaves the gradients in the store: each
-/// half of the micro-batches is added up by itself (in order), then both, then the second
-/// accumulators (`NAME#mtp`) go to the first ones.
-LogicalResult computeGradients(ModuleOp module, Interpreter &interpreter, const Rows &rows) {
-  if (!module.lookupSymbol<func::FuncOp>("gradients"))
-    return module.emitError("has no program @gradients; `train` is not among its programs");
-  const int64_t count = rows.microBatches(), border = (count + 1) / 2;
-  Store::Named firstHalf;
-  for (int64_t m = 0; m < count; ++m) {
-    if (m == border)
-      firstHalf = interpreter.store.take(BindingKind::Gradient);
-    if (failed(interpreter.call("gradients", rows.microBatch(m))))
-      return failure();
-  }
-  for (const auto &[name, sum] : firstHalf)
-    addTo(interpreter, name, *sum);
-  const Store::Named all = interpreter.store.all(BindingKind::Gradient);
-  for (const auto &[name, sum] : all)
-    if (size_t suffix = name.find('#'); suffix != name.npos)
-      addTo(interpreter, name.substr(0, suffix), *sum);
-  return success();
-}
-
 /// gradient.NAME of every trained parameter, experts one by one; zeros where none was computed.
 void addGradients(const ModelSpec &spec, const Store &store, Outputs &outputs) {
   for (const ParameterInfo &info : parameters(spec)) {
@@ -189,7 +133,7 @@ int evaluate(ModuleOp module, const EvaluateFlags &flags) {
   if (!module.lookupSymbol<func::FuncOp>("evaluate"))
     return refuseModule(module, flags.model);
   ModelInputs inputs(module, flags.model);
-  Rows rows(inputs, flags.tokens);
+  StepRows rows(inputs, rt::readTokenTable(flags.tokens, inputs.spec.vocabSize), flags.tokens);
   Interpreter interpreter(module, flags.precision);
   inputs.loadWeights(flags.weights, interpreter.store);
   inputs.makeRotaryTables(module, interpreter.store);
