@@ -18,7 +18,7 @@ SmallVector<Value> zeroTile(KernelBuilder &b) {
   return SmallVector<Value>(size_t(shape.rows * shape.vectors), b.splat(0.0));
 }
 
-/// A load of a packed vector.
+/// Packed vectors.
 static Value loadAligned(KernelBuilder &b, Value pointer, Value at) {
   return LLVM::LoadOp::create(b, b.vectorType(), b.pointerAt(pointer, b.getF32Type(), at),
                               unsigned(b.target.lanes * 4));
@@ -31,7 +31,7 @@ static void storeAligned(KernelBuilder &b, Value vector, Value pointer, Value at
 SmallVector<Value> emitTile(KernelBuilder &b, const TileOperands &operands, ValueRange initial) {
   TileShape shape = tileShape(b.target);
   return b.loop(b.index(0), operands.depth, 1, initial, [&](Value k, ValueRange sums) {
-    Value base = b.mul(k, shape.columns);
+    Value base = b.mul(k, operands.panelStep);
     SmallVector<Value> columns, next;
     for (int64_t v = 0; v < shape.vectors; ++v)
       columns.push_back(loadAligned(b, operands.panel, b.add(base, v * b.target.lanes)));
@@ -45,76 +45,139 @@ SmallVector<Value> emitTile(KernelBuilder &b, const TileOperands &operands, Valu
   });
 }
 
-/// The transpose of a square of vectors, by exchanging blocks of lanes, largest first.
-static void transpose(KernelBuilder &b, SmallVectorImpl<Value> &rows) {
+// --- columns of a transposed matrix ---
+
+TransposedColumns::TransposedColumns(KernelBuilder &b, Value weight, Value column,
+                                     int64_t columnCount, int64_t depth)
+    : b(b), tile(tileShape(b.target)), depth(depth) {
+  for (int64_t c = 0; c < tile.columns; ++c) {
+    Value row = b.minimum(b.add(column, c), b.index(columnCount - 1));
+    sources.push_back(b.pointerAt(weight, b.getF32Type(), b.mul(row, depth)));
+  }
+}
+
+/// Vector `vector` of rows k to k + 3 of B. Quarters of four columns' memory, put together, need
+/// only exchanges within 128 bits.
+SmallVector<Value> TransposedColumns::quad(int64_t vector, Value k) {
   int64_t lanes = b.target.lanes;
-  for (int64_t block = lanes / 2; block; block /= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      low.push_back(lane & block ? lanes + lane - block : lane);
-      high.push_back(lane & block ? lanes + lane : lane + block);
-    }
-    for (int64_t row = 0; row < lanes; ++row) {
-      if (row & block)
+  auto part = VectorType::get({4}, b.getF32Type());
+  SmallVector<Value> rows;
+  for (int64_t i = 0; i < 4; ++i) {
+    Value row;
+    for (int64_t at = i; at < lanes; at += 4) {
+      Value from = b.pointerAt(sources[size_t(vector * lanes + at)], b.getF32Type(), k);
+      Value four = LLVM::LoadOp::create(b, part, from, /*alignment=*/4);
+      if (!row) {
+        row = four;
         continue;
-      Value first = rows[size_t(row)], second = rows[size_t(row + block)];
-      rows[size_t(row)] = vector::ShuffleOp::create(b, first, second, low);
-      rows[size_t(row + block)] = vector::ShuffleOp::create(b, first, second, high);
+      }
+      // Shuffles join vectors of one length: the new part is widened first.
+      int64_t have = cast<VectorType>(row.getType()).getNumElements();
+      SmallVector<int64_t> widen, join;
+      for (int64_t lane = 0; lane < have; ++lane)
+        widen.push_back(std::min<int64_t>(lane, 3));
+      for (int64_t lane = 0; lane < have + 4; ++lane)
+        join.push_back(lane);
+      Value wide = have == 4 ? four : vector::ShuffleOp::create(b, four, four, widen).getResult();
+      row = vector::ShuffleOp::create(b, row, wide, join);
     }
+    rows.push_back(row);
   }
+  // Within each 128 bits: lanes `low` (or `high`) of both, alternating in groups.
+  auto mix = [&](Value first, Value second, int64_t group, bool high) -> Value {
+    SmallVector<int64_t> order;
+    for (int64_t base = 0; base < lanes; base += 4)
+      for (int64_t lane = 0; lane < 4; ++lane) {
+        int64_t within = (high ? 2 : 0) + (group == 1 ? lane / 2 : lane % 2);
+        bool fromSecond = group == 1 ? lane % 2 : lane / 2;
+        order.push_back((fromSecond ? lanes : 0) + base + within);
+      }
+    return vector::ShuffleOp::create(b, first, second, order);
+  };
+  Value low01 = mix(rows[0], rows[1], 1, false), high01 = mix(rows[0], rows[1], 1, true);
+  Value low23 = mix(rows[2], rows[3], 1, false), high23 = mix(rows[2], rows[3], 1, true);
+  return {mix(low01, low23, 2, false), mix(low01, low23, 2, true), mix(high01, high23, 2, false),
+          mix(high01, high23, 2, true)};
 }
 
-void emitPackTransposed(KernelBuilder &b, Value weight, Value column, int64_t columnCount,
-                        int64_t depth, Value panel) {
-  TileShape shape = tileShape(b.target);
-  int64_t lanes = b.target.lanes, whole = depth / lanes * lanes, rest = depth - whole;
-  for (int64_t v = 0; v < shape.vectors; ++v) {
-    SmallVector<Value> sources;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      Value row = b.minimum(b.add(column, v * lanes + lane), b.index(columnCount - 1));
-      sources.push_back(b.pointerAt(weight, b.getF32Type(), b.mul(row, depth)));
-    }
-    auto square = [&](Value k, Value mask, int64_t count) {
-      SmallVector<Value> rows;
-      for (Value source : sources)
-        rows.push_back(b.loadVector(source, k, mask));
-      transpose(b, rows);
-      for (int64_t i = 0; i < count; ++i)
-        storeAligned(b, rows[size_t(i)], panel,
-                     b.add(b.mul(b.add(k, i), shape.columns), v * lanes));
+/// Vector `vector` of row k of B.
+Value TransposedColumns::single(int64_t vector, Value k) {
+  Value row = b.splat(0.0);
+  for (int64_t lane = 0; lane < b.target.lanes; ++lane)
+    row = vector::InsertOp::create(b, b.loadF32(sources[size_t(vector * b.target.lanes + lane)], k),
+                                   row, ArrayRef<int64_t>{lane});
+  return row;
+}
+
+void TransposedColumns::pack(Value panel) {
+  int64_t whole = depth / 4 * 4, lanes = b.target.lanes;
+  for (int64_t v = 0; v < tile.vectors; ++v) {
+    auto put = [&](Value vector, Value k) {
+      storeAligned(b, vector, panel, b.add(b.mul(k, tile.columns), v * lanes));
     };
-    if (whole)
-      b.loop(b.index(0), b.index(whole), lanes, [&](Value k) { square(k, Value(), lanes); });
-    if (rest)
-      square(b.index(whole), b.maskOf(b.index(rest)), rest);
+    b.loop(b.index(0), b.index(whole), 4, [&](Value k) {
+      for (auto [i, vector] : llvm::enumerate(quad(v, k)))
+        put(vector, b.add(k, int64_t(i)));
+    });
+    for (int64_t k = whole; k < depth; ++k)
+      put(single(v, b.index(k)), b.index(k));
   }
 }
 
-void emitPackRows(KernelBuilder &b, const RowPacking &packing) {
-  int64_t lanes = b.target.lanes, columns = packing.vectors * lanes;
-  auto copy = [&](bool masked) {
-    b.loop(b.index(0), packing.depth, 1, [&](Value k) {
-      Value row = packing.source(k);
-      b.loop(b.index(0), packing.panels, 1, [&](Value p) {
-        Value from = b.add(packing.first, b.mul(p, packing.advance));
-        Value to = b.add(b.mul(p, packing.panelStride), b.mul(k, columns));
-        for (int64_t v = 0; v < packing.vectors; ++v) {
-          Value at = b.add(from, v * lanes);
-          Value mask = masked ? b.maskOf(b.sub(b.index(packing.width), at)) : Value();
-          storeAligned(b, b.loadVector(row, at, mask), packing.target, b.add(to, v * lanes));
+SmallVector<Value> TransposedColumns::multiply(Value row) {
+  int64_t whole = depth / 4 * 4;
+  auto step = [&](Value sum, Value vector, Value k) {
+    return b.fma(b.splat(b.loadF32(row, k)), vector, sum);
+  };
+  SmallVector<Value> zero(size_t(tile.vectors), b.splat(0.0));
+  SmallVector<Value> sums =
+      b.loop(b.index(0), b.index(whole), 4, zero, [&](Value k, ValueRange before) {
+        SmallVector<Value> next;
+        for (int64_t v = 0; v < tile.vectors; ++v) {
+          Value sum = before[unsigned(v)];
+          for (auto [i, vector] : llvm::enumerate(quad(v, k)))
+            sum = step(sum, vector, b.add(k, int64_t(i)));
+          next.push_back(sum);
         }
+        return next;
       });
+  for (int64_t k = whole; k < depth; ++k)
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      sums[size_t(v)] = step(sums[size_t(v)], single(v, b.index(k)), b.index(k));
+  return sums;
+}
+
+// --- copies of blocks ---
+
+void emitBlockCopy(KernelBuilder &b, const BlockCopy &copy) {
+  int64_t lanes = b.target.lanes, rest = copy.rowWidth % copy.width;
+  // The block's extent is known: only the last one is cut.
+  auto copyBlock = [&](int64_t extent) {
+    b.loop(b.index(0), copy.depth, 1, [&](Value k) {
+      Value row = copy.source(k), to = b.mul(k, copy.step);
+      for (int64_t at = 0; at < llvm::alignTo(copy.width, copy.piece); at += lanes) {
+        Value vector;
+        Value from = b.add(copy.first, at);
+        if (at + lanes <= extent)
+          vector = b.loadVector(row, from);
+        else if (at < extent)
+          vector = b.loadVector(row, from, b.maskOf(b.index(extent - at)));
+        else
+          vector = b.splat(0.0);
+        storeAligned(b, vector, copy.target,
+                     b.add(to, at / copy.piece * copy.pieceStep + at % copy.piece));
+      }
     });
   };
-  // Only where the last panel ends behind the row.
-  Value end = b.add(b.add(packing.first, b.mul(b.sub(packing.panels, b.index(1)), packing.advance)),
-                    columns);
-  auto branch = scf::IfOp::create(b, b.less(b.index(packing.width), end), /*withElseRegion=*/true);
+  if (!rest || copy.rowWidth < copy.width)
+    return copyBlock(std::min(copy.width, copy.rowWidth));
+  auto branch = scf::IfOp::create(b, b.less(b.index(copy.rowWidth - copy.width), copy.first),
+                                  /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(branch.thenBlock());
-  copy(true);
+  copyBlock(rest);
   b.setInsertionPointToStart(branch.elseBlock());
-  copy(false);
+  copyBlock(copy.width);
 }
 
 } // namespace hadal::cpu

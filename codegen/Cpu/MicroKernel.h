@@ -18,12 +18,13 @@ struct TileShape {
 };
 TileShape tileShape(const Target &target);
 
-/// Where a tile finds its operands: element k of row r of A at rows[r][k * step]; B packed as
-/// [k][columns].
+/// Where a tile finds its operands: element k of row r of A at rows[r][k * step]; row k of B, whole
+/// vectors, at panel[k * panelStep].
 struct TileOperands {
   llvm::SmallVector<mlir::Value> rows; ///< !llvm.ptr
   int64_t step = 1;
   mlir::Value panel; ///< !llvm.ptr, aligned to a vector
+  int64_t panelStep = 0;
   mlir::Value depth; ///< index
 };
 
@@ -34,24 +35,40 @@ llvm::SmallVector<mlir::Value> emitTile(KernelBuilder &b, const TileOperands &op
 /// Accumulators that are zero.
 llvm::SmallVector<mlir::Value> zeroTile(KernelBuilder &b);
 
-/// Packs columns [column, column + tile columns) of B = W^T, W [columnCount, depth] in memory, as
-/// [depth][tile columns]. Columns behind the last repeat it.
-void emitPackTransposed(KernelBuilder &b, mlir::Value weight, mlir::Value column,
-                        int64_t columnCount, int64_t depth, mlir::Value panel);
+/// The columns of B = W^T, W [columnCount, depth] in memory, that a tile at `column` covers;
+/// columns behind the last repeat it.
+class TransposedColumns {
+public:
+  TransposedColumns(KernelBuilder &b, mlir::Value weight, mlir::Value column, int64_t columnCount,
+                    int64_t depth);
+  /// Packs them as [depth][tile columns].
+  void pack(mlir::Value panel);
+  /// One row of C without packing: the chains of emitTile for the row of A at `row`.
+  llvm::SmallVector<mlir::Value> multiply(mlir::Value row);
 
-/// Packs rows of `width` elements: for k < depth, `source(k)` points to a row's element 0, and its
-/// elements [first + p advance, first + p advance + vectors lanes) become row k of panel p <
-/// panels. Panels lie `panelStride` elements apart. Elements behind the row's end become 0.
-struct RowPacking {
-  llvm::function_ref<mlir::Value(mlir::Value k)> source;
-  int64_t width;
-  mlir::Value depth, first;
-  mlir::Value panels;
-  int64_t advance, vectors;
-  mlir::Value target;
-  int64_t panelStride;
+private:
+  llvm::SmallVector<mlir::Value> quad(int64_t vector, mlir::Value k);
+  mlir::Value single(int64_t vector, mlir::Value k);
+
+  KernelBuilder &b;
+  TileShape tile;
+  int64_t depth;
+  llvm::SmallVector<mlir::Value> sources; ///< pointers to the columns
 };
-void emitPackRows(KernelBuilder &b, const RowPacking &packing);
+
+/// Copies a block of `width` columns, from column `first` on, of rows of `rowWidth` elements: for k
+/// < depth, with `source(k)` the pointer to a row, piece p (`piece` elements, whole vectors) of the
+/// block goes to target[k step + p pieceStep]. Elements behind a row's end become 0. `first` is a
+/// multiple of `width`.
+struct BlockCopy {
+  llvm::function_ref<mlir::Value(mlir::Value k)> source;
+  int64_t rowWidth;
+  mlir::Value depth, first;
+  int64_t width, piece;
+  mlir::Value target; ///< aligned to a vector
+  int64_t step, pieceStep;
+};
+void emitBlockCopy(KernelBuilder &b, const BlockCopy &copy);
 
 } // namespace hadal::cpu
 

@@ -27,6 +27,11 @@ public:
 private:
   void pack(Value weight, Value column);
   void writeRows(Value column, Value firstRow, Value endRow);
+  void writeFewRows(Value weight, Value column, Value firstRow, Value endRow);
+  void writeVectors(ValueRange sums, Value row, Value column, ArrayRef<Value> masks);
+  TransposedColumns columnsAt(Value weight, Value column);
+  SmallVector<Value> masksAt(Value column);
+  template <typename Few, typename Many> void byRows(Value rows, Few few, Many many);
   void writeTile(Value panel, Value column, Value row, Value endRow, bool edge);
   Value panelsAt(Value column);
   Value panelPointer(Value panel);
@@ -54,20 +59,56 @@ void ForwardWriter::pack(Value weight, Value column) {
     auto row = [&](Value k) {
       return b.pointerAt(weight, b.getF32Type(), b.mul(k, product.rightWidth));
     };
-    emitPackRows(b, {row, product.rightWidth, b.index(product.leftWidth), column, panelsAt(column),
-                     tile.columns, tile.vectors, b.scratch, product.leftWidth * tile.columns});
+    emitBlockCopy(b,
+                  {row, product.rightWidth, b.index(product.leftWidth), column, config.columnBlock,
+                   tile.columns, b.scratch, tile.columns, product.leftWidth * tile.columns});
     return;
   }
   b.loop(b.index(0), panelsAt(column), 1, [&](Value panel) {
-    emitPackTransposed(b, weight, b.add(column, b.mul(panel, tile.columns)), product.rightWidth,
-                       product.leftWidth, panelPointer(panel));
+    columnsAt(weight, b.add(column, b.mul(panel, tile.columns))).pack(panelPointer(panel));
   });
+}
+
+TransposedColumns ForwardWriter::columnsAt(Value weight, Value column) {
+  return TransposedColumns(b, weight, column, product.rightWidth, product.leftWidth);
+}
+
+/// Few rows, [firstRow, endRow) of a block of columns: each is multiplied without packing. The same
+/// chains as writeTile.
+void ForwardWriter::writeFewRows(Value weight, Value column, Value firstRow, Value endRow) {
+  b.loop(b.index(0), panelsAt(column), 1, [&](Value panel) {
+    Value panelColumn = b.add(column, b.mul(panel, tile.columns));
+    TransposedColumns columns = columnsAt(weight, panelColumn);
+    SmallVector<Value> masks = masksAt(panelColumn);
+    b.loop(firstRow, endRow, 1, [&](Value row) {
+      SmallVector<Value> sums =
+          columns.multiply(rowPointer(b, product.left, row, product.leftWidth));
+      writeVectors(sums, row, panelColumn, masks);
+    });
+  });
+}
+
+/// The masks of the tile's vectors; none where no tile ends behind a row.
+SmallVector<Value> ForwardWriter::masksAt(Value column) {
+  SmallVector<Value> masks(size_t(tile.vectors));
+  if (product.rightWidth % tile.columns)
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      masks[size_t(v)] =
+          b.maskOf(b.sub(b.index(product.rightWidth), b.add(column, v * b.target.lanes)));
+  return masks;
+}
+
+void ForwardWriter::writeVectors(ValueRange sums, Value row, Value column, ArrayRef<Value> masks) {
+  for (int64_t v = 0; v < tile.vectors; ++v)
+    emitEpilogue(kernel, product, b, sums[unsigned(v)], row, b.add(column, v * b.target.lanes),
+                 masks[size_t(v)]);
 }
 
 /// The tile at [row, column]. At an edge rows behind the last repeat it and are not stored.
 void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow, bool edge) {
   TileOperands operands;
   operands.panel = panel;
+  operands.panelStep = tile.columns;
   operands.depth = b.index(product.leftWidth);
   Value first = rowPointer(b, product.left, row, product.leftWidth);
   for (int64_t r = 0; r < tile.rows; ++r) {
@@ -78,17 +119,12 @@ void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow
           b, product.left, b.minimum(b.add(row, r), b.sub(endRow, b.index(1))), product.leftWidth));
   }
   SmallVector<Value> sums = emitTile(b, operands, zeroTile(b));
-  SmallVector<Value> masks(size_t(tile.vectors));
-  if (edge)
-    for (int64_t v = 0; v < tile.vectors; ++v)
-      masks[size_t(v)] =
-          b.maskOf(b.sub(b.index(product.rightWidth), b.add(column, v * b.target.lanes)));
+  SmallVector<Value> masks = edge ? masksAt(column) : SmallVector<Value>(size_t(tile.vectors));
   for (int64_t r = 0; r < tile.rows; ++r) {
     Value at = b.add(row, r);
     auto finish = [&] {
-      for (int64_t v = 0; v < tile.vectors; ++v)
-        emitEpilogue(kernel, product, b, sums[size_t(r * tile.vectors + v)], at,
-                     b.add(column, v * b.target.lanes), masks[size_t(v)]);
+      writeVectors(ValueRange(sums).slice(size_t(r * tile.vectors), size_t(tile.vectors)), at,
+                   column, masks);
     };
     if (edge && r)
       b.ifThen(b.less(at, endRow), finish);
@@ -112,18 +148,39 @@ void ForwardWriter::writeRows(Value column, Value firstRow, Value endRow) {
   });
 }
 
+/// Writes two ways for few rows and for more.
+template <typename Few, typename Many> void ForwardWriter::byRows(Value rows, Few few, Many many) {
+  constexpr int64_t kFewRows = 3; // packing costs about as much as transposing three times
+  if (product.transposed)
+    return many();
+  auto branch = scf::IfOp::create(b, b.less(b.index(kFewRows), rows), /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(branch.thenBlock());
+  many();
+  b.setInsertionPointToStart(branch.elseBlock());
+  few();
+}
+
 void ForwardWriter::writeLinear() {
-  Value rows = b.sizes[0], rowBlock = b.sizes[1];
-  Value rowBlocks = b.div(b.sub(b.add(rows, rowBlock), b.index(1)), rowBlock);
-  b.loop(b.begin, b.end, 1, ValueRange{b.index(-1)}, [&](Value item, ValueRange packed) {
-    Value block = b.div(item, rowBlocks);
-    Value firstRow = b.mul(b.rem(item, rowBlocks), rowBlock);
-    Value column = b.mul(block, config.columnBlock);
-    Value other = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, packed[0]);
-    b.ifThen(other, [&] { pack(b.pointers[product.weight], column); });
-    writeRows(column, firstRow, b.minimum(b.add(firstRow, rowBlock), rows));
-    return SmallVector<Value>{block};
-  });
+  Value rows = b.sizes[0], rowBlock = b.sizes[1], weight = b.pointers[product.weight];
+  auto few = [&] { // rows are one block
+    b.loop(b.begin, b.end, 1, [&](Value item) {
+      writeFewRows(weight, b.mul(item, config.columnBlock), b.index(0), rows);
+    });
+  };
+  auto many = [&] {
+    Value rowBlocks = b.div(b.sub(b.add(rows, rowBlock), b.index(1)), rowBlock);
+    b.loop(b.begin, b.end, 1, ValueRange{b.index(-1)}, [&](Value item, ValueRange packed) {
+      Value block = b.div(item, rowBlocks);
+      Value firstRow = b.mul(b.rem(item, rowBlocks), rowBlock);
+      Value column = b.mul(block, config.columnBlock);
+      Value other = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, packed[0]);
+      b.ifThen(other, [&] { pack(weight, column); });
+      writeRows(column, firstRow, b.minimum(b.add(firstRow, rowBlock), rows));
+      return SmallVector<Value>{block};
+    });
+  };
+  byRows(rows, few, many);
 }
 
 void ForwardWriter::writeGrouped() {
@@ -133,15 +190,17 @@ void ForwardWriter::writeGrouped() {
     Value offsets = b.pointers[*product.offsets];
     Value first = b.toIndex(b.load(b.getI64Type(), offsets, expert));
     Value end = b.toIndex(b.load(b.getI64Type(), offsets, b.add(expert, 1)));
-    b.ifThen(b.less(first, end), [&] {
-      Value matrix = b.mul(expert, product.leftWidth * product.rightWidth);
-      pack(b.pointerAt(b.pointers[product.weight], b.getF32Type(), matrix), column);
-      int64_t rowBlock = config.rowBlock;
-      b.loop(b.index(0), b.ceilDiv(b.sub(end, first), rowBlock), 1, [&](Value block) {
-        Value firstRow = b.add(first, b.mul(block, rowBlock));
-        writeRows(column, firstRow, b.minimum(b.add(firstRow, rowBlock), end));
+    Value weight = b.pointerAt(b.pointers[product.weight], b.getF32Type(),
+                               b.mul(expert, product.leftWidth * product.rightWidth));
+    auto few = [&] { writeFewRows(weight, column, first, end); };
+    auto many = [&] {
+      pack(weight, column);
+      b.loop(b.index(0), b.ceilDiv(b.sub(end, first), config.rowBlock), 1, [&](Value block) {
+        Value firstRow = b.add(first, b.mul(block, config.rowBlock));
+        writeRows(column, firstRow, b.minimum(b.add(firstRow, config.rowBlock), end));
       });
-    });
+    };
+    b.ifThen(b.less(first, end), [&] { byRows(b.sub(end, first), few, many); });
   });
 }
 } // namespace

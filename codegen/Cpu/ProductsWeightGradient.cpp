@@ -11,24 +11,31 @@ using namespace mlir;
 namespace hadal::cpu {
 
 namespace {
-/// The scratch: packed left, packed right, sums of the block's tiles.
+/// The scratch: rows of the left block, rows of the right block, sums of the block's tiles. Rows
+/// are an odd number of cache lines apart, so that a tile's column of them does not crowd into few
+/// sets of a cache.
 struct Layout {
   int64_t leftPanels, rightPanels;
-  int64_t leftStride, rightStride, tileSize; ///< elements
-  int64_t right, sums, end;                  ///< elements before it
+  int64_t leftStep, rightStep, tileSize; ///< elements
+  int64_t right, sums, end;              ///< elements before it
 
-  Layout(const ProductConfig &config, TileShape tile, int64_t lanes)
+  static int64_t oddLines(int64_t elements) {
+    int64_t lines = llvm::divideCeil(elements, 16);
+    return 16 * (lines % 2 ? lines : lines + 1);
+  }
+  Layout(const ProductConfig &config, TileShape tile)
       : leftPanels(config.rowBlock / tile.rows), rightPanels(config.columnBlock / tile.columns),
-        leftStride(config.depthBlock * lanes), rightStride(config.depthBlock * tile.columns),
-        tileSize(tile.rows * tile.columns), right(leftPanels * leftStride),
-        sums(right + rightPanels * rightStride), end(sums + leftPanels * rightPanels * tileSize) {}
+        leftStep(oddLines(config.rowBlock)), rightStep(oddLines(config.columnBlock)),
+        tileSize(tile.rows * tile.columns), right(config.depthBlock * leftStep),
+        sums(right + config.depthBlock * rightStep),
+        end(sums + leftPanels * rightPanels * tileSize) {}
 };
 
 class GradientWriter {
 public:
   GradientWriter(KernelOp kernel, const Product &product, KernelBuilder &b)
       : kernel(kernel), product(product), b(b), tile(tileShape(b.target)),
-        config(configureProduct(product, b.target)), layout(config, tile, b.target.lanes) {}
+        config(configureProduct(product, b.target)), layout(config, tile) {}
 
   void write();
 
@@ -90,18 +97,17 @@ void GradientWriter::writeBlock(Value expert, Value row, Value column, Value fir
 }
 
 void GradientWriter::pack(Value row, Value column, Value first, Value depth) {
+  int64_t lanes = b.target.lanes;
   auto left = [&](Value k) {
     return rowPointer(b, product.left, b.add(first, k), product.leftWidth);
   };
-  emitPackRows(b, {left, product.leftWidth, depth, row,
-                   panelsIn(row, product.leftWidth, config.rowBlock, tile.rows), tile.rows, 1,
-                   b.scratch, layout.leftStride});
+  emitBlockCopy(b, {left, product.leftWidth, depth, row, config.rowBlock, lanes, b.scratch,
+                    layout.leftStep, lanes});
   auto right = [&](Value k) {
     return rowPointer(b, product.right, b.add(first, k), product.rightWidth);
   };
-  emitPackRows(b, {right, product.rightWidth, depth, column,
-                   panelsIn(column, product.rightWidth, config.columnBlock, tile.columns),
-                   tile.columns, tile.vectors, b.scratchAt(layout.right * 4), layout.rightStride});
+  emitBlockCopy(b, {right, product.rightWidth, depth, column, config.columnBlock, lanes,
+                    b.scratchAt(layout.right * 4), layout.rightStep, lanes});
 }
 
 /// Adds `depth` rows to a tile's sums; `finish` gets them after the last.
@@ -127,12 +133,12 @@ void GradientWriter::writeTile(Value leftPanel, Value rightPanel, Value depth, V
   }
 
   TileOperands operands;
-  Value left = b.pointerAt(b.scratch, f32, b.mul(leftPanel, layout.leftStride));
+  Value left = b.pointerAt(b.scratch, f32, b.mul(leftPanel, tile.rows));
   for (int64_t r = 0; r < tile.rows; ++r)
     operands.rows.push_back(b.pointerAt(left, f32, b.index(r)));
-  operands.step = b.target.lanes;
-  operands.panel =
-      b.pointerAt(b.scratchAt(layout.right * 4), f32, b.mul(rightPanel, layout.rightStride));
+  operands.step = layout.leftStep;
+  operands.panel = b.pointerAt(b.scratchAt(layout.right * 4), f32, b.mul(rightPanel, tile.columns));
+  operands.panelStep = layout.rightStep;
   operands.depth = depth;
   SmallVector<Value> sums = emitTile(b, operands, start.getResults());
 
@@ -173,7 +179,7 @@ void GradientWriter::store(Value expert, Value row, Value column, ValueRange sum
 } // namespace
 
 int64_t weightGradientScratch(const Product &product, const Target &target) {
-  return Layout(configureProduct(product, target), tileShape(target), target.lanes).end * 4;
+  return Layout(configureProduct(product, target), tileShape(target)).end * 4;
 }
 
 void emitWeightGradient(KernelOp kernel, const Product &product, KernelBuilder &b) {
