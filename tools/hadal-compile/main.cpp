@@ -48,7 +48,8 @@ struct Flags {
 /// One compilation, phase after phase.
 class Compilation {
 public:
-  Compilation(const Flags &flags, MLIRContext &context) : flags(flags), context(context) {}
+  Compilation(const Flags &flags, MLIRContext &context)
+      : flags(flags), timing(flags.timing), context(context) {}
 
   int run() {
     SmallVector<PipelinePhase> phases = hadalPhases();
@@ -92,7 +93,7 @@ private:
   /// Reports the phase that just ended, as the flags ask.
   int phaseDone(StringRef name) {
     auto now = std::chrono::steady_clock::now();
-    if (flags.timing)
+    if (timing)
       llvm::errs() << llvm::format("%8.3f s  ", std::chrono::duration<double>(now - start).count())
                    << name << '\n';
     if (flags.printAfter == name)
@@ -113,6 +114,7 @@ private:
   }
 
   const Flags &flags;
+  const bool timing; // asked for after LLD has reset all flags
   MLIRContext &context;
   OwningOpRef<ModuleOp> module;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();

@@ -78,8 +78,10 @@ OwningOpRef<ModuleOp> loadModule(llvm::StringRef path, MLIRContext &context) {
   return parseSourceFile<ModuleOp>(sources, ParserConfig(&context));
 }
 
-int writeOutput(llvm::StringRef path,
+int writeOutput(llvm::StringRef name,
                 llvm::function_ref<llvm::LogicalResult(llvm::raw_ostream &)> write) {
+  // A copy: LLD, run by `write`, resets all flags, and the name is often one of them.
+  const std::string path = name.str();
   if (path == "-") {
     if (failed(write(llvm::outs())))
       return Refused;
