@@ -6,7 +6,6 @@
 // the other as vectors.
 
 #include "codegen/Cpu/Attention.h"
-#include "codegen/Cpu/VectorMath.h"
 
 using namespace mlir;
 
@@ -208,7 +207,7 @@ private:
       for (auto [i, score] : llvm::enumerate(scores)) {
         int64_t j = i % plan.vectors;
         Value sees = visible(b, limits[j], b.add(firstKey, b.add(key, i / plan.vectors)));
-        Value weight = emitExp(b, b.subf(b.mulf(score, b.splat(scale)), rowLogs[j]));
+        Value weight = emitWeight(b, b.subf(b.mulf(score, b.splat(scale)), rowLogs[j]));
         b.storeVector(b.select(sees, weight, b.splat(0.0)), b.scratchAt(plan.weights), place(i));
       }
       Value values = at(b.scratchAt(plan.values), b.mul(key, plan.valueStride));

@@ -3,7 +3,6 @@
 // See AttentionStream.h.
 
 #include "codegen/Cpu/AttentionStream.h"
-#include "codegen/Cpu/VectorMath.h"
 
 using namespace mlir;
 
@@ -93,11 +92,11 @@ private:
     });
     for (int64_t j = 0; j < shape.vectors; ++j) {
       b.storeVector(newer[j], panel.maximum, b.index(j * lanes));
-      shrink.push_back(emitExp(b, b.subf(older[j], newer[j])));
+      shrink.push_back(emitWeight(b, b.subf(older[j], newer[j])));
       sums.push_back(b.mulf(b.loadVector(panel.sum, b.index(j * lanes)), shrink[j]));
     }
     sums = overKeys(sums, [&](Value at, Value mask, int64_t j, Value sum) {
-      Value weight = emitExp(b, b.subf(b.loadVector(scores, at), newer[j]));
+      Value weight = emitWeight(b, b.subf(b.loadVector(scores, at), newer[j]));
       if (mask)
         weight = b.select(mask, weight, b.splat(0.0));
       b.storeVector(weight, scores, at);

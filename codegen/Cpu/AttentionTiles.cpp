@@ -167,6 +167,28 @@ Value visible(KernelBuilder &b, Value limits, Value key) {
   return arith::CmpIOp::create(b, arith::CmpIPredicate::sge, limits, splatI32(b, key));
 }
 
+// --- softmax ---
+
+Value emitWeight(KernelBuilder &b, Value x) {
+  VectorType integers = b.vectorType(b.getI32Type());
+  auto bitsOf = [&](Value value) -> Value { return arith::BitcastOp::create(b, integers, value); };
+  Value clamped = b.maxf(b.splat(-87.0), x); // in this order NaN passes
+  // n = round(x / ln 2): the low bits of the shifted sum. r = x - n ln 2, ln 2 in two parts.
+  Value shift = b.splat(12582912.0);
+  Value shifted = b.fma(clamped, b.splat(1.44269504088896341), shift);
+  Value rounded = b.subf(shifted, shift);
+  Value r = b.fma(rounded, b.splat(-0.693145751953125), clamped);
+  r = b.fma(rounded, b.splat(-1.42860682030941723212e-6), r);
+  Value sum = b.splat(1.9875691500e-4);
+  for (double coefficient : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
+                             5.0000001201e-1, 1.0, 1.0})
+    sum = b.fma(sum, r, b.splat(coefficient));
+  // Times 2^n: added to the exponent. The bits of `shifted` above n's are shifted out.
+  Value places = arith::ConstantOp::create(b, DenseElementsAttr::get(integers, int32_t(23)));
+  Value n = arith::ShLIOp::create(b, bitsOf(shifted), places);
+  return arith::BitcastOp::create(b, b.vectorType(), arith::AddIOp::create(b, bitsOf(sum), n));
+}
+
 // --- operands ---
 
 Value pointerOf(KernelBuilder &b, KernelOp kernel, Value value) {

@@ -68,6 +68,10 @@ mlir::Value laneNumbers(KernelBuilder &b, mlir::Value first);
 /// Lanes of `limits` that are >= `key` (index): vector<lanes x i1>.
 mlir::Value visible(KernelBuilder &b, mlir::Value limits, mlir::Value key);
 
+/// exp(x) as a weight of the softmax, x at most about 0: within 2 ulp down to exp(-87), which
+/// stands for everything below (numbers near the smallest normal one would slow products down).
+mlir::Value emitWeight(KernelBuilder &b, mlir::Value x);
+
 /// The pointer of a value of the kernel's region: of a block argument, or of a yielded result.
 mlir::Value pointerOf(KernelBuilder &b, KernelOp kernel, mlir::Value value);
 
