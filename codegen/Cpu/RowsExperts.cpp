@@ -3,6 +3,7 @@
 // Row kernels of mixtures of experts: the router, rows to experts and back. See Rows.h.
 
 #include "codegen/Cpu/Rows.h"
+#include "codegen/Cpu/TopK.h"
 #include "codegen/Cpu/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -42,20 +43,12 @@ struct Router {
 
   void maskGroups();
   void rankGroups();
-  void take(Value values, Value taken, int64_t count, int64_t most);
-  Value isTaken(Value taken, Value at) {
-    return b.equal(b.load(b.getI32Type(), taken, at), b.i32(1));
-  }
 
   KernelBuilder &b;
   RouteOp op;
   int64_t experts, groups, size;
   Value selection, ranks, takenExperts, takenGroups;
 };
-
-Value greater(KernelBuilder &b, Value x, Value y) {
-  return arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, x, y);
-}
 
 constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
@@ -66,37 +59,18 @@ void Router::rankGroups() {
     SmallVector<Value> start(2, b.f32(kMinusInfinity));
     auto best = b.loop(first, b.add(first, size), 1, start, [&](Value expert, ValueRange two) {
       Value x = b.loadF32(selection, expert);
-      Value wins = greater(b, x, two[0]);
-      Value second = b.select(greater(b, x, two[1]), x, two[1]);
+      Value wins = emitGreater(b, x, two[0]);
+      Value second = b.select(emitGreater(b, x, two[1]), x, two[1]);
       return SmallVector<Value>{b.select(wins, x, two[0]), b.select(wins, two[0], second)};
     });
     b.store(size == 1 ? best[0] : b.addf(best[0], best[1]), ranks, group);
   });
 }
 
-/// Marks the `most` largest of `count` values in `taken`, the lower index winning ties. Whatever
-/// the values are (NaN too), that many different ones get marked.
-void Router::take(Value values, Value taken, int64_t count, int64_t most) {
-  Value none = b.i32(0);
-  b.loop(b.index(0), b.index(count), 1, [&](Value at) { b.store(none, taken, at); });
-  b.loop(b.index(0), b.index(most), 1, [&](Value) {
-    SmallVector<Value> start{b.f32(kMinusInfinity), b.index(-1)};
-    auto best = b.loop(b.index(0), b.index(count), 1, start, [&](Value at, ValueRange so) {
-      Value x = b.loadF32(values, at);
-      Value first = b.equal(so[1], b.index(-1));
-      Value better = arith::OrIOp::create(b, first, greater(b, x, so[0]));
-      better =
-          b.select(isTaken(taken, at), arith::ConstantIntOp::create(b, b.getI1Type(), 0), better);
-      return SmallVector<Value>{b.select(better, x, so[0]), b.select(better, at, so[1])};
-    });
-    b.store(b.i32(1), taken, best[1]);
-  });
-}
-
 /// The scores of groups that are not kept become the mask.
 void Router::maskGroups() {
   rankGroups();
-  take(ranks, takenGroups, groups, int64_t(op.getKeptGroups()));
+  emitTopK(b, ranks, takenGroups, groups, int64_t(op.getKeptGroups()));
   b.loop(b.index(0), b.index(groups), 1, [&](Value group) {
     b.ifThen(b.equal(b.load(b.getI32Type(), takenGroups, group), b.i32(0)), [&] {
       Value first = b.mul(group, size);
@@ -113,7 +87,7 @@ static Value collect(RowWriter &w, Router &router, RowSpan scores, RowSpan ids, 
   KernelBuilder &b = w.b;
   SmallVector<Value> start{b.index(0), b.f32(0.0)};
   return b.loop(b.index(0), b.index(router.experts), 1, start, [&](Value expert, ValueRange so) {
-    Value taken = router.isTaken(router.takenExperts, expert);
+    Value taken = emitIsTaken(b, router.takenExperts, expert);
     Value score = b.loadF32(scores.pointer, b.add(scores.base, expert));
     b.ifThen(taken, [&] {
       Value id = arith::IndexCastOp::create(b, b.getI32Type(), expert);
@@ -139,7 +113,7 @@ void emitRow(RowWriter &w, RouteOp op) {
   });
   if (op.getKeptGroups() < op.getGroups())
     router.maskGroups();
-  router.take(router.selection, router.takenExperts, router.experts, int64_t(op.getTopK()));
+  emitTopK(b, router.selection, router.takenExperts, router.experts, int64_t(op.getTopK()));
   Value total = collect(w, router, scores, ids, weights);
   Value divisor = b.addf(total, b.f32(op.getEpsilon().convertToDouble()));
   Value factor = b.f32(op.getScalingFactor().convertToDouble());
