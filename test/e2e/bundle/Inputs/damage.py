@@ -35,4 +35,4 @@ for command in (("inspect", copy), ("bench", copy), ("train", copy, "--data", "x
                 ("generate", copy, "--weights", "w", "--prompt-ids", "1", "--ids"),
                 ("evaluate", copy, "--weights", "w", "--tokens", "t", "--out", "o")):
     refused(middle, "is damaged: its checksum does not match its content", *command)
-sys.exit("\n".join(problems))
+sys.exit("\n".join(problems) or 0)

@@ -42,4 +42,4 @@ for length in lengths:
               for i, gap in enumerate(behind) if not gap <= TIE]
     if len(set(ids)) < 5:
         wrong.append(f"prompt of {length}: a continuation that shows nothing: {ids}")
-sys.exit("\n".join(wrong[:20]))
+sys.exit("\n".join(wrong[:20]) or 0)
