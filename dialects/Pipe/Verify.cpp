@@ -98,7 +98,8 @@ LogicalResult BufferOp::verify() {
                          << stringifyStorageKind(getKind());
   int64_t size = (type.getElementTypeBitWidth() + 7) / 8, offset = getOffset().value_or(0);
   if (offset < 0 || offset % size) // C3
-    return emitOpError("expects an offset that is a multiple of ") << size << "; found " << offset;
+    return emitOpError("expects an offset that is a multiple of ")
+           << size << " and not negative; found " << offset;
   return success();
 }
 

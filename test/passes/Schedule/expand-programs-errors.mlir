@@ -1,0 +1,105 @@
+// RUN: hadal-opt %s --split-input-file --verify-diagnostics --pipe-expand-programs
+
+// Programs that cannot be expanded.
+
+// expected-error@+1 {{expects one argument at most, the tokens; found 2}}
+func.func @evaluate(%a: tensor<1x4xi32>, %b: tensor<1x4xi32>) attributes {hadal.program} {
+  return
+}
+
+// -----
+
+func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  // expected-error@+1 {{in a program; expected hadal.apply or hadal.output}}
+  %0 = arith.constant 1 : i32
+  return
+}
+
+// -----
+
+func.func @gradients(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  return
+}
+// expected-error@+1 {{has no order; --pipe-schedule-1f1b makes it}}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 4
+
+// -----
+
+func.func @gradients(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  return
+}
+// expected-error@+1 {{on 2 ranks cannot be expanded yet; supported: 1 rank}}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 2 micro_batches 4 order [[], []]
+
+// -----
+
+func.func @gradients(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  return
+}
+// expected-error@+1 {{has F1.0 in its order; one rank runs F0.M, B0.M, I0.M and W0.M}}
+pipe.schedule @s of @gradients algorithm "dualpipev" ranks 1 micro_batches 2 order [["F0.0", "F1.0"]]
+
+// -----
+
+func.func private @f(%a: tensor<1x4xi32>, %w: tensor<4xf32> {hadal.bind = #hadal.binding<weight, "w">}) {
+  return
+}
+func.func private @g(%a: tensor<1x4xi32>, %w: tensor<5xf32> {hadal.bind = #hadal.binding<weight, "w">}) {
+  return
+}
+func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  hadal.apply @f (%a) : (tensor<1x4xi32>) -> ()
+  // expected-error@+1 {{binds parameter "w" as 'tensor<5xf32>'; another application binds it as 'tensor<4xf32>'}}
+  hadal.apply @g (%a) : (tensor<1x4xi32>) -> ()
+  return
+}
+
+// -----
+
+func.func private @f(%a: tensor<1x4xi32>) -> tensor<1x4xi32>
+func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  // expected-error@+1 {{expects component @f to have a body}}
+  %0 = hadal.apply @f (%a) : (tensor<1x4xi32>) -> tensor<1x4xi32>
+  return
+}
+
+// -----
+
+// A forward part that needs what a backward part makes.
+
+func.func private @f(%a: tensor<4xf32>) -> tensor<4xf32> attributes {hadal.phase = #hadal.phase<F>} {
+  %0 = hadal.add %a, %a : tensor<4xf32>, tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @b() -> tensor<4xf32> attributes {hadal.phase = #hadal.phase<B>} {
+  %0 = arith.constant dense<1.0> : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func @gradients() attributes {hadal.program} {
+  %0 = hadal.apply @b () : () -> tensor<4xf32>
+  // expected-error@+1 {{uses a value that its chunk does not have; its producer has a later phase}}
+  %1 = hadal.apply @f (%0) : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 1 order [["F0.0", "B0.0"]]
+
+// -----
+
+// A second accumulator without a first.
+
+func.func private @w(%g: tensor<4xf32>, %a: tensor<4xf32> {hadal.bind = #hadal.binding<gradient, "w#mtp">}) -> tensor<4xf32>
+    attributes {hadal.phase = #hadal.phase<W>} {
+  %0 = hadal.accumulate %g, %a : tensor<4xf32>, tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @b() -> tensor<4xf32> attributes {hadal.phase = #hadal.phase<B>} {
+  %0 = arith.constant dense<1.0> : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+// expected-error@+1 {{expects an accumulator "w" of the same type to be added to}}
+func.func @gradients() attributes {hadal.program} {
+  %0 = hadal.apply @b () : () -> tensor<4xf32>
+  %1 = hadal.apply @w (%0) : (tensor<4xf32>) -> tensor<4xf32>
+  return
+}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 1 order [["F0.0", "B0.0"]]
