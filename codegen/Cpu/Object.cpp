@@ -24,6 +24,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
+#include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
 
 #include <mutex>
 
@@ -110,7 +111,7 @@ static std::unique_ptr<llvm::TargetMachine> machineFor(StringRef cpu) {
                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine, bool checkMemory) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager calls;
@@ -121,13 +122,19 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   passes.registerFunctionAnalyses(functions);
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, functions, calls, modules);
+  if (checkMemory)
+    passes.registerOptimizerLastEPCallback(
+        [](llvm::ModulePassManager &manager, llvm::OptimizationLevel, llvm::ThinOrFullLTOPhase) {
+          manager.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions()));
+        });
   passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
 
 using Bytes = SmallVector<char, 0>;
 
 /// The object file of `module`, or what is wrong with it.
-static std::string compile(llvm::Module &module, const Target &target, Bytes &object) {
+static std::string compile(llvm::Module &module, const Target &target, bool checkMemory,
+                           Bytes &object) {
   std::string problem;
   llvm::raw_string_ostream problems(problem);
   if (llvm::verifyModule(module, &problems))
@@ -135,10 +142,13 @@ static std::string compile(llvm::Module &module, const Target &target, Bytes &ob
   std::unique_ptr<llvm::TargetMachine> machine = machineFor(target.cpu);
   module.setTargetTriple(llvm::Triple(kTriple));
   module.setDataLayout(machine->createDataLayout());
-  for (llvm::Function &function : module)
+  for (llvm::Function &function : module) {
     if (!function.isDeclaration() && target.lanes == 16)
       function.addFnAttr("prefer-vector-width", "512");
-  optimize(module, *machine);
+    if (!function.isDeclaration() && checkMemory)
+      function.addFnAttr(llvm::Attribute::SanitizeAddress);
+  }
+  optimize(module, *machine, checkMemory);
   llvm::raw_svector_ostream stream(object);
   llvm::legacy::PassManager emission;
   if (machine->addPassesToEmitFile(emission, stream, nullptr, llvm::CodeGenFileType::ObjectFile))
@@ -165,7 +175,7 @@ static std::string foreignSymbol(const Bytes &object) {
       return "?";
     }
     if ((*flags & llvm::object::SymbolRef::SF_Undefined) && !name->empty() && *name != "memcpy" &&
-        *name != "memset" && *name != "memmove")
+        *name != "memset" && *name != "memmove" && !name->starts_with("__asan_"))
       return name->str();
   }
   return {};
@@ -256,7 +266,7 @@ static std::string link(ArrayRef<Bytes> objects, std::string &shared) {
   return {};
 }
 
-FailureOr<std::string> buildSharedObject(ModuleOp kernels, StringRef cpu) {
+FailureOr<std::string> buildSharedObject(ModuleOp kernels, StringRef cpu, bool checkMemory) {
   if (!isKnownCpu(cpu))
     return kernels.emitError("expected the name of an x86-64 CPU that LLVM knows; found ") << cpu;
   MLIRContext *context = kernels.getContext();
@@ -274,7 +284,7 @@ FailureOr<std::string> buildSharedObject(ModuleOp kernels, StringRef cpu) {
     if (!module)
       problems[i] = "cannot be translated to LLVM IR";
     else
-      problems[i] = compile(*module, target, objects[i]);
+      problems[i] = compile(*module, target, checkMemory, objects[i]);
     if (problems[i].empty())
       if (std::string name = foreignSymbol(objects[i]); !name.empty())
         problems[i] = "code calls " + name + ", which no library gives it";

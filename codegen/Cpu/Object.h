@@ -22,8 +22,10 @@ llvm::SmallVector<std::string> cpuFeatures(llvm::StringRef cpu);
 Target targetOf(llvm::StringRef cpu);
 
 /// The shared object of a module of functions in the LLVM dialect, as bytes that depend on nothing
-/// but the module and the CPU. Errors are reported at the module.
-llvm::FailureOr<std::string> buildSharedObject(mlir::ModuleOp kernels, llvm::StringRef cpu);
+/// but the module and the CPU. With `checkMemory` LLVM's address sanitizer watches every access.
+/// Errors are reported at the module.
+llvm::FailureOr<std::string> buildSharedObject(mlir::ModuleOp kernels, llvm::StringRef cpu,
+                                               bool checkMemory = false);
 
 } // namespace hadal::cpu
 

@@ -106,7 +106,8 @@ struct PlanArenasPass : impl::PlanArenasPassBase<PlanArenasPass> {
         return signalPassFailure();
       }
       ArenaPlan plan(program);
-      plan.run(redZone);
+      plan.run(
+          std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0));
       buffers += plan.count();
       bytes += plan.bytes;
       gaps += plan.bytes - plan.peak.bytes;

@@ -18,6 +18,8 @@ struct PlanFramesPass : impl::PlanFramesPassBase<PlanFramesPass> {
   using PlanFramesPassBase::PlanFramesPassBase;
 
   void runOnOperation() override {
+    const int64_t gap =
+        std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0);
     for (auto component : getOperation().getOps<func::FuncOp>()) {
       if (!isComponent(component))
         continue;
@@ -25,7 +27,7 @@ struct PlanFramesPass : impl::PlanFramesPassBase<PlanFramesPass> {
       if (failed(slots))
         return signalPassFailure();
       SmallVector<Interval> intervals(slots->temporaries());
-      int64_t bytes = assignOffsets(intervals, redZone);
+      int64_t bytes = assignOffsets(intervals, gap);
       SmallVector<int64_t> offsets;
       for (const Interval &interval : intervals)
         offsets.push_back(interval.offset);

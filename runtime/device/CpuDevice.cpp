@@ -4,6 +4,7 @@
 
 #include "runtime/device/CpuDevice.h"
 
+#include "runtime/device/RedZones.h"
 #include "runtime/support/Error.h"
 
 #include <cerrno>
@@ -31,11 +32,20 @@ Memory::Memory(std::uint64_t size) : length(size) {
   // Fewer address translations in the products; a refusal does not matter.
   if (size >= (std::uint64_t(4) << 20))
     ::madvise(map, size, MADV_HUGEPAGE);
+  if (kRedZones) {
+    const auto page = std::uint64_t(::sysconf(_SC_PAGE_SIZE));
+    forbid(bytes + size, std::size_t((page - size % page) % page));
+  }
 }
 
 Memory::~Memory() {
-  if (bytes)
-    ::munmap(bytes, length);
+  if (!bytes)
+    return;
+  if (kRedZones) {
+    const auto page = std::uint64_t(::sysconf(_SC_PAGE_SIZE));
+    allow(bytes, std::size_t((length + page - 1) / page * page));
+  }
+  ::munmap(bytes, length);
 }
 
 void Memory::swap(Memory &other) noexcept {
@@ -101,6 +111,7 @@ static std::string linuxFeature(std::string name) {
       {"sse4.1", "sse4_1"},
       {"sse4.2", "sse4_2"},
       {"lzcnt", "abm"},
+      {"bmi", "bmi1"},
       {"avx512vnni", "avx512_vnni"},
       {"avx512bf16", "avx512_bf16"},
       {"avx512vbmi2", "avx512_vbmi2"},

@@ -4,6 +4,7 @@
 
 #include "runtime/program/Bundle.h"
 
+#include "runtime/device/RedZones.h"
 #include "runtime/support/Error.h"
 
 namespace hadal::rt {
@@ -26,6 +27,9 @@ Bundle::Bundle(const std::string &path, bool execute) : file(path) {
   if (root->target()->str() != "cpu")
     throw InputError(path,
                      "is for the target " + root->target()->str() + "; this program runs cpu");
+  if (root->memory_checked() && !kRedZones)
+    throw InputError(path, "is compiled with --check-memory; only a hadal-run of the sanitizer "
+                           "build runs it");
   std::vector<std::string> wanted;
   for (std::uint32_t i = 0; i < countOf(root->cpu_features()); ++i)
     wanted.push_back(root->cpu_features()->Get(i)->str());

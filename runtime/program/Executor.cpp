@@ -4,12 +4,14 @@
 
 #include "runtime/program/Executor.h"
 
+#include "runtime/device/RedZones.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 namespace hadal::rt {
 
@@ -48,7 +50,7 @@ unsigned char *Store::at(std::uint32_t index) {
 }
 
 Executor::Executor(Store &store, ThreadPool &pool, const std::string &name)
-    : bundle(store.bundle()), pool(pool), program(bundle.program(name)) {
+    : store(store), bundle(store.bundle()), pool(pool), program(bundle.program(name)) {
   const bundle::Bundle &table = bundle.table();
   for (std::uint32_t i = 0; i < countOf(program.buffers()); ++i) {
     const bundle::Buffer &buffer = *program.buffers()->Get(i);
@@ -146,8 +148,31 @@ void Executor::launch(const Call &call) {
   });
 }
 
+/// Leaves of the program's arena only what its buffers cover.
+void Executor::forbidGaps() {
+  std::set<std::uint32_t> arenas;
+  for (const bundle::Buffer *buffer : *program.buffers()) {
+    const bundle::Storage &storage = *bundle.table().storages()->Get(buffer->storage());
+    if (storage.kind() == bundle::StorageKind::arena && arenas.insert(buffer->storage()).second)
+      forbid(store.at(buffer->storage()), std::size_t(storage.bytes()));
+  }
+  for (std::uint32_t i = 0; i < buffers.size(); ++i)
+    if (arenas.count(program.buffers()->Get(i)->storage()))
+      allow(buffers[i].data, std::size_t(buffers[i].bytes()));
+}
+
+/// The same for a component's frame.
+void Executor::forbidGaps(const bundle::Component &component) {
+  forbid(frame.data(), frame.size());
+  for (std::uint32_t i = 0; i < countOf(component.temporary_offsets()); ++i)
+    allow(frame.data() + component.temporary_offsets()->Get(i),
+          std::size_t(component.temporary_bytes()->Get(i)));
+}
+
 void Executor::run() {
   using Clock = std::chrono::steady_clock;
+  if (kRedZones)
+    forbidGaps();
   for (const Step &step : steps) {
     switch (step.kind) {
     case Step::Zero:
@@ -157,6 +182,9 @@ void Executor::run() {
       std::memmove(step.to, step.from, std::size_t(step.bytes));
       break;
     case Step::Calls:
+      if (kRedZones)
+        forbidGaps(*bundle.table().components()->Get(
+            program.instructions()->Get(step.instruction)->component()));
       for (std::size_t i = step.first; i < step.first + step.count; ++i) {
         if (!timing) {
           launch(calls[i]);

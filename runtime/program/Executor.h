@@ -94,8 +94,11 @@ private:
   };
   void prepareLaunch(const bundle::Instruction &instruction, std::uint32_t index);
   void launch(const Call &call);
+  void forbidGaps();
+  void forbidGaps(const bundle::Component &component);
   std::string describe(std::uint32_t instruction) const;
 
+  Store &store;
   const Bundle &bundle;
   ThreadPool &pool;
   const bundle::Program &program;

@@ -103,9 +103,13 @@ private:
   void checkComponent(const bundle::Component &component) const {
     std::string place = "component " + component.name()->str();
     const auto *temporaries = component.temporary_offsets();
+    expect(countOf(component.temporary_bytes()) == countOf(temporaries), place,
+           "has another number of temporaries than of their sizes");
     for (std::uint32_t i = 0; i < countOf(temporaries); ++i)
-      expect(temporaries->Get(i) <= component.frame_bytes(), place,
-             "temporary " + std::to_string(i) + " lies outside its frame");
+      expect(temporaries->Get(i) <= component.frame_bytes() &&
+                 component.temporary_bytes()->Get(i) <=
+                     component.frame_bytes() - temporaries->Get(i),
+             place, "temporary " + std::to_string(i) + " lies outside its frame");
     for (std::uint32_t c = 0; c < countOf(component.calls()); ++c) {
       const bundle::KernelCall &call = *component.calls()->Get(c);
       std::string at = place + ": call " + std::to_string(c);

@@ -4,6 +4,7 @@
 
 #include "tools/support/Import.h"
 
+#include "dialects/Hadal/Hadal.h"
 #include "frontend/BuildModel.h"
 #include "tools/support/CommandLine.h"
 
@@ -13,13 +14,22 @@ using namespace mlir;
 
 namespace hadal::tools {
 
+#if __has_feature(address_sanitizer)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 ImportFlags::ImportFlags()
     : plan("plan", llvm::cl::desc("training plan; defaults without it"),
            llvm::cl::value_desc("plan.json"), llvm::cl::cat(options())),
       target("target", llvm::cl::desc("what the kernels are for: cpu"), llvm::cl::init("cpu"),
              llvm::cl::value_desc("name"), llvm::cl::cat(options())),
       cpu("cpu", llvm::cl::desc("CPU the code is for: native, or a name that LLVM knows"),
-          llvm::cl::init("native"), llvm::cl::value_desc("name"), llvm::cl::cat(options())) {}
+          llvm::cl::init("native"), llvm::cl::value_desc("name"), llvm::cl::cat(options())),
+      checkMemory("check-memory",
+                  llvm::cl::desc("kernels check their memory accesses; for the sanitizer build"),
+                  llvm::cl::init(kSanitized), llvm::cl::cat(options())) {}
 
 OwningOpRef<ModuleOp> ImportFlags::import(MLIRContext &context, llvm::StringRef configFile) const {
   if (target != "cpu") {
@@ -30,6 +40,8 @@ OwningOpRef<ModuleOp> ImportFlags::import(MLIRContext &context, llvm::StringRef 
   FailureOr<OwningOpRef<ModuleOp>> module = importModel(context, configFile, plan, target, name);
   if (failed(module))
     return {};
+  if (checkMemory)
+    (*module)->getOperation()->setAttr(kCheckMemoryAttr, UnitAttr::get(&context));
   return std::move(*module);
 }
 

@@ -14,7 +14,7 @@
 
 namespace hadal::tools {
 
-/// --plan, --target and --cpu. Made once, before the flags are parsed.
+/// --plan, --target, --cpu and --check-memory. Made once, before the flags are parsed.
 class ImportFlags {
 public:
   ImportFlags();
@@ -27,6 +27,7 @@ private:
   llvm::cl::opt<std::string> plan;
   llvm::cl::opt<std::string> target;
   llvm::cl::opt<std::string> cpu;
+  llvm::cl::opt<bool> checkMemory;
 };
 
 } // namespace hadal::tools
