@@ -25,25 +25,10 @@ using cpu::KernelConfig;
 using cpu::KernelEmitter;
 
 const KernelEmitter *familyOf(KernelOp kernel) {
-  const KernelEmitter *families[] = {
-#ifdef HADAL_CPU_HAS_attention
-      &cpu::attentionEmitter(),
-#endif
-#ifdef HADAL_CPU_HAS_product
-      &cpu::productEmitter(),
-#endif
-#ifdef HADAL_CPU_HAS_row
-      &cpu::rowEmitter(),
-#endif
-#ifdef HADAL_CPU_HAS_tile
-      &cpu::tileEmitter(),
-#endif
-#ifdef HADAL_CPU_HAS_single
-      &cpu::singleEmitter(),
-#endif
-      nullptr};
-  for (const KernelEmitter *family : families)
-    if (family && family->accepts(kernel))
+  for (const KernelEmitter *family :
+       {&cpu::attentionEmitter(), &cpu::productEmitter(), &cpu::rowEmitter(), &cpu::tileEmitter(),
+        &cpu::singleEmitter()})
+    if (family->accepts(kernel))
       return family;
   return nullptr;
 }
