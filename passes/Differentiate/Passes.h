@@ -7,6 +7,7 @@
 
 #include "dialects/Hadal/Hadal.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Pass/Pass.h"
 
 namespace hadal {

@@ -31,7 +31,7 @@ def HadalDifferentiate : Pass<"hadal-differentiate", "::mlir::ModuleOp"> {
     Statistic<"numRecomputed", "recomputed", "forward ops done again in B or W">,
     Statistic<"savedBytes", "saved-bytes", "bytes saved by the F functions (each once)">,
     Statistic<"stashBytes", "stash-bytes", "bytes stashed by the B functions (each once)">];
-  let dependentDialects = ["::hadal::HadalDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = ["::hadal::HadalDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 
 def HadalBuildUpdate : Pass<"hadal-build-update", "::mlir::ModuleOp"> {
