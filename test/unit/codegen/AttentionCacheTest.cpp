@@ -5,6 +5,8 @@
 
 #include "test/unit/codegen/AttentionReference.h"
 
+#include "codegen/Cpu/Object.h"
+
 #include "gtest/gtest.h"
 
 #include <algorithm>
@@ -135,6 +137,17 @@ TEST_P(LatentKernel, EqualsProjectedKeysAndValues) {
   auto results =
       harness.runEveryCut({query, up, cache, tensorOf<int32_t>({c.blocks}, table),
                            tensorOf<int32_t>({}, std::vector<int32_t>{int32_t(c.position)})});
+  EXPECT_LT(relativeError(results[0], expectedOutput(c, query, up, cache, table)), 2e-6);
+}
+
+TEST_P(LatentKernel, WideRegisters) {
+  CacheCase c = GetParam();
+  HostTensor query = randomTensor(c.query(), 1), up = randomTensor(c.up(), 2, 0.5);
+  HostTensor cache = randomTensor(c.cache(), 3);
+  std::vector<int32_t> table = shuffledTable(c.blocks);
+  KernelHarness harness(latentModule(c), "x86-64-v4", hadal::cpu::hostCpu());
+  auto results = harness.run({query, up, cache, tensorOf<int32_t>({c.blocks}, table),
+                              tensorOf<int32_t>({}, std::vector<int32_t>{int32_t(c.position)})});
   EXPECT_LT(relativeError(results[0], expectedOutput(c, query, up, cache, table)), 2e-6);
 }
 

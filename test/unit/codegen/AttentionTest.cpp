@@ -4,6 +4,8 @@
 
 #include "test/unit/codegen/AttentionReference.h"
 
+#include "codegen/Cpu/Object.h"
+
 #include "gtest/gtest.h"
 
 using namespace hadal::test;
@@ -100,6 +102,25 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(c.heads) + "n" + std::to_string(c.nope) + "r" +
              std::to_string(c.rotary) + "v" + std::to_string(c.values);
     });
+
+// Code for registers of 16 lanes, run in halves where the machine has none.
+TEST(AttentionKernels, WideRegisters) {
+  AttentionCase c{2, 129, 2, 33, 6, 19};
+  HostTensor query = randomTensor(c.query(), 1, 2.0), keyValue = randomTensor(c.keyValue(), 2, 2.0);
+  HostTensor keyRotary = randomTensor(c.keyRotary(), 3, 2.0),
+             gradient = randomTensor(c.output(), 4);
+  AttentionResults expected = attention(c, query, keyValue, keyRotary, &gradient);
+  std::string host = hadal::cpu::hostCpu();
+  auto forward =
+      KernelHarness(forwardModule(c), "x86-64-v4", host).run({query, keyValue, keyRotary});
+  EXPECT_LT(relativeError(forward[0], expected.output), 1e-6);
+  EXPECT_LT(relativeError(forward[1], expected.logs), 1e-6);
+  auto gradients = KernelHarness(gradientModule(c), "x86-64-v4", host)
+                       .run({gradient, query, keyValue, keyRotary, forward[0], forward[1]});
+  EXPECT_LT(relativeError(gradients[0], expected.query), 3e-6);
+  EXPECT_LT(relativeError(gradients[1], expected.keyValue), 3e-6);
+  EXPECT_LT(relativeError(gradients[2], expected.keyRotary), 3e-6);
+}
 
 // Rows do not know how many follow them: the start of a long sequence has the bits of a short one.
 TEST(AttentionKernels, RowsDoNotDependOnTokenCount) {

@@ -79,10 +79,12 @@ static size_t bytesOf(Type type) {
   return size_t(cast<RankedTensorType>(type).getNumElements()) * elementBytes(type);
 }
 
-KernelHarness::KernelHarness(const std::string &text, std::string cpu) {
+KernelHarness::KernelHarness(const std::string &text, std::string cpu, std::string machine) {
   auto start = std::chrono::steady_clock::now();
   if (cpu.empty())
     cpu = cpu::hostCpu();
+  if (machine.empty())
+    machine = cpu;
   DialectRegistry registry;
   registry.insert<HadalDialect, func::FuncDialect, arith::ArithDialect>();
   context = std::make_unique<MLIRContext>(registry);
@@ -99,13 +101,14 @@ KernelHarness::KernelHarness(const std::string &text, std::string cpu) {
     throw std::runtime_error("kernels: " + diagnostics);
   function = *owner->getOps<func::FuncOp>().begin();
   FailureOr<std::string> built =
-      cpu::buildSharedObject(owner->lookupSymbol<ModuleOp>(kKernelsModule), cpu);
+      cpu::buildSharedObject(owner->lookupSymbol<ModuleOp>(kKernelsModule), machine);
   if (failed(built))
     throw std::runtime_error("object: " + diagnostics);
   bytes = *built;
   compileSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (cpu == cpu::hostCpu() ||
-      rt::missingCpuFeatures({cpu::cpuFeatures(cpu).begin(), cpu::cpuFeatures(cpu).end()}).empty())
+  SmallVector<std::string> features = cpu::cpuFeatures(machine);
+  if (machine == cpu::hostCpu() ||
+      rt::missingCpuFeatures({features.begin(), features.end()}).empty())
     library = rt::KernelLibrary(bytes, "test");
 }
 KernelHarness::~KernelHarness() = default;

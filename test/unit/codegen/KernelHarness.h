@@ -59,8 +59,10 @@ struct Cut {
 
 class KernelHarness {
 public:
-  /// `text`: a module with one function. Throws std::runtime_error with the diagnostics.
-  explicit KernelHarness(const std::string &text, std::string cpu = "");
+  /// `text`: a module with one function. Throws std::runtime_error with the diagnostics. `machine`:
+  /// another CPU to make the machine code for; so code written for wide registers runs on machines
+  /// that have none.
+  explicit KernelHarness(const std::string &text, std::string cpu = "", std::string machine = "");
   ~KernelHarness();
 
   /// The function's results for these arguments.
