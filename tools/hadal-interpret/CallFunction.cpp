@@ -8,12 +8,13 @@
 #include "tools/hadal-interpret/TensorFile.h"
 #include "tools/support/CommandLine.h"
 
-#include <optional>
+#include <memory>
 #include <set>
 
 using namespace mlir;
 using hadal::reference::Interpreter;
 using hadal::reference::Tensor;
+using hadal::reference::TensorPtr;
 
 namespace hadal::tools {
 
@@ -32,11 +33,11 @@ class Arguments {
 public:
   explicit Arguments(const std::string &path) {
     if (!path.empty())
-      file.emplace(path);
+      file = std::make_unique<rt::SafetensorsFile>(path);
   }
 
-  /// The tensor of an argument, or nothing.
-  std::optional<Tensor> take(func::FuncOp function, unsigned argument) {
+  /// The tensor of an argument; null where the file has none.
+  TensorPtr take(func::FuncOp function, unsigned argument) {
     std::vector<std::string> names = {"arg" + std::to_string(argument)};
     if (auto name = function.getArgAttrOfType<StringAttr>(argument, "hadal.name"))
       names.push_back(name.str());
@@ -53,9 +54,9 @@ public:
         tensor.scales = readTensor(*file, *scales).reals;
         used.insert(scales->name);
       }
-      return tensor;
+      return std::make_shared<Tensor>(std::move(tensor));
     }
-    return std::nullopt;
+    return nullptr;
   }
 
   /// Throws where a tensor is no argument of the function.
@@ -67,7 +68,7 @@ public:
   }
 
 private:
-  std::optional<rt::SafetensorsFile> file;
+  std::unique_ptr<rt::SafetensorsFile> file; ///< null: no arguments are given
   std::set<std::string> used;
 };
 } // namespace
@@ -94,14 +95,14 @@ int callFunction(ModuleOp module, const FunctionFlags &flags) {
   Interpreter::Values arguments;
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     BindingAttr binding = bindingOf(function, i);
-    std::optional<Tensor> tensor = file.take(function, i);
+    TensorPtr tensor = file.take(function, i);
     if (!tensor && !binding)
       return refuse((flags.arguments.empty() ? flags.model : flags.arguments) + ": argument arg" +
                     llvm::Twine(i) + " of @" + flags.function + " is missing");
     if (tensor && binding)
-      interpreter.store.set(binding.getKind(), binding.getName().str(), std::move(*tensor));
+      interpreter.store.set(binding.getKind(), binding.getName().str(), std::move(tensor));
     else if (tensor)
-      arguments.push_back(std::make_shared<Tensor>(std::move(*tensor)));
+      arguments.push_back(std::move(tensor));
   }
   file.checkAllUsed(flags.function);
   FailureOr<Interpreter::Values> results = interpreter.call(flags.function, arguments);

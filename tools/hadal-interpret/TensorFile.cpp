@@ -50,6 +50,7 @@ static std::vector<unsigned char> encode(const StoredTensor &stored) {
     bool e5m2 = stored.dtype == rt::DType::F8_E5M2;
     reference::Float8 format = e5m2 ? reference::kE5M2 : reference::kE4M3;
     std::vector<unsigned char> bytes;
+    bytes.reserve(stored.tensor.reals.size());
     for (double value : stored.tensor.reals)
       bytes.push_back(format.encode(value));
     return bytes;
