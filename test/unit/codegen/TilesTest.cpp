@@ -5,6 +5,7 @@
 
 #include "test/unit/codegen/KernelHarness.h"
 
+#include "codegen/Cpu/Object.h"
 #include "runtime/checkpoint/Safetensors.h"
 
 #include "gtest/gtest.h"
@@ -129,6 +130,19 @@ TEST(TilesKernel, StoredValues) {
       EXPECT_EQ(results[1].bytes, tensor(name + "." + rule + "_scale", 4).bytes)
           << name << " " << rule;
     }
+}
+
+// Code for registers of 16 lanes, run in halves where the machine has none.
+TEST(TilesKernel, WideRegisters) {
+  Tiling t{130, 149, 128, 128, false, true};
+  HostTensor x = randomTensor({t.rows, t.columns}, 7);
+  Quantized expected = quantize(t, x.f32());
+  std::string host = cpu::hostCpu();
+  auto results = KernelHarness(quantizeModule(t), "x86-64-v4", host).run({x});
+  EXPECT_TRUE(results[0].sameBits(tensorOf({t.rows, t.columns}, expected.elements)));
+  EXPECT_TRUE(results[1].sameBits(tensorOf({t.down(), t.across()}, expected.scales)));
+  auto back = KernelHarness(dequantizeModule(t), "x86-64-v4", host).run(results);
+  EXPECT_TRUE(back[0].sameBits(KernelHarness(dequantizeModule(t)).run(results)[0]));
 }
 
 class TilesKernels : public testing::TestWithParam<Tiling> {};
