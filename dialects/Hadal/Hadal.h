@@ -36,8 +36,9 @@ constexpr llvm::StringLiteral kSpecAttr = "hadal.spec", kPlanAttr = "hadal.plan"
                               kTargetAttr = "hadal.target", kCpuAttr = "hadal.cpu";
 /// Attribute of a module: which programs are asked for (train, generate, evaluate; all without it).
 constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
-/// Mark of a module (unit) whose kernels check their memory accesses: red zones between buffers, LLVM's address
-/// sanitizer in the code. Its bundle runs in a hadal-run of the sanitizer build only.
+/// Mark of a module (unit) whose kernels check their memory accesses: red zones between buffers,
+/// LLVM's address sanitizer in the code. Its bundle runs in a hadal-run of the sanitizer build
+/// only.
 constexpr llvm::StringLiteral kCheckMemoryAttr = "hadal.check_memory";
 constexpr int64_t kRedZone = 128; ///< bytes, there
 /// Attributes of functions: the phase of a component (PhaseAttr), and the mark of a program (unit).
