@@ -9,8 +9,13 @@ using namespace mlir;
 
 namespace hadal::cpu {
 
-int64_t forwardScratch(const Product &product, const Target &target) {
+/// The scratch: packed columns, then one finished tile.
+static int64_t packedBytes(const Product &product, const Target &target) {
   return product.leftWidth * configureProduct(product, target).columnBlock * 4;
+}
+int64_t forwardScratch(const Product &product, const Target &target) {
+  TileShape tile = tileShape(target);
+  return packedBytes(product, target) + tile.rows * tile.columns * 4;
 }
 
 namespace {
@@ -30,6 +35,7 @@ private:
   void writeFewRows(Value weight, Value column, Value firstRow, Value endRow);
   void writeVectors(ValueRange sums, Value row, Value column, ArrayRef<Value> masks);
   TransposedColumns columnsAt(Value weight, Value column);
+  void writeByRow(ValueRange sums, Value row, Value rows, Value column, bool edge);
   SmallVector<Value> masksAt(Value column);
   template <typename Few, typename Many> void byRows(Value rows, Few few, Many many);
   void writeTile(Value panel, Value column, Value row, Value endRow, bool edge);
@@ -119,18 +125,29 @@ void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow
           b, product.left, b.minimum(b.add(row, r), b.sub(endRow, b.index(1))), product.leftWidth));
   }
   SmallVector<Value> sums = emitTile(b, operands, zeroTile(b));
-  SmallVector<Value> masks = edge ? masksAt(column) : SmallVector<Value>(size_t(tile.vectors));
-  for (int64_t r = 0; r < tile.rows; ++r) {
-    Value at = b.add(row, r);
-    auto finish = [&] {
-      writeVectors(ValueRange(sums).slice(size_t(r * tile.vectors), size_t(tile.vectors)), at,
-                   column, masks);
-    };
-    if (edge && r)
-      b.ifThen(b.less(at, endRow), finish);
-    else
-      finish();
+  if (edge || !product.epilogue.empty()) {
+    Value rows = edge ? b.minimum(b.sub(endRow, row), b.index(tile.rows)) : b.index(tile.rows);
+    writeByRow(sums, row, rows, column, edge);
+    return;
   }
+  SmallVector<Value> masks(size_t(tile.vectors));
+  for (int64_t r = 0; r < tile.rows; ++r)
+    writeVectors(ValueRange(sums).slice(size_t(r * tile.vectors), size_t(tile.vectors)),
+                 b.add(row, r), column, masks);
+}
+
+/// A finished tile row by row, through the scratch: the epilogue is written once.
+void ForwardWriter::writeByRow(ValueRange sums, Value row, Value rows, Value column, bool edge) {
+  Value finished = b.scratchAt(packedBytes(product, b.target));
+  for (auto [i, vector] : llvm::enumerate(sums))
+    b.storeVector(vector, finished, b.index(int64_t(i) * b.target.lanes));
+  SmallVector<Value> masks = edge ? masksAt(column) : SmallVector<Value>(size_t(tile.vectors));
+  b.loop(b.index(0), rows, 1, [&](Value r) {
+    SmallVector<Value> vectors;
+    for (int64_t v = 0; v < tile.vectors; ++v)
+      vectors.push_back(b.loadVector(finished, b.add(b.mul(r, tile.columns), v * b.target.lanes)));
+    writeVectors(vectors, b.add(row, r), column, masks);
+  });
 }
 
 /// Rows [firstRow, endRow) of the packed block of columns.
