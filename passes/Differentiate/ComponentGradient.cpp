@@ -140,11 +140,13 @@ private:
       return op->emitOpError()
              << "has no gradient, and a weight or an input before it in component @"
              << gradient.component.getSymName() << " needs one";
-    BitVector added(op->getNumOperands());
+    BitVector added(op->getNumOperands()), refused(op->getNumOperands());
     auto accumulator = [&](unsigned number) -> Value {
       BlockArgument weight = weightOf(op, number);
-      if (!weight)
+      if (!weight) {
+        refused.set(number);
         return {};
+      }
       added.set(number);
       return accumulatorOf(weight);
     };
@@ -153,6 +155,11 @@ private:
     if (gradients.size() != op->getNumOperands())
       return op->emitOpError() << "expected " << op->getNumOperands()
                                << " operand gradients, found " << gradients.size();
+    for (unsigned number : refused.set_bits())
+      if (!gradients[number] && active.contains(op->getOperand(number)))
+        return op->emitOpError() << "has a gradient for operand #" << number
+                                 << " only where that is a weight of component @"
+                                 << gradient.component.getSymName() << ", found a computed value";
     for (auto [number, value] : llvm::enumerate(gradients))
       if (value && failed(addOperandGradient(op, number, value, added.test(number))))
         return failure();

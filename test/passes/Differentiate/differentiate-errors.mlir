@@ -118,3 +118,19 @@ func.func @evaluate(%ids: tensor<1x3xi32>) attributes {hadal.program} {
   hadal.apply @missing(%ids) : (tensor<1x3xi32>) -> ()
   return
 }
+
+// -----
+
+// A product with a computed matrix: its gradient would be lost.
+func.func private @head(%ids: tensor<1x3xi32>, %x: tensor<1x2x4xf32>, %a: tensor<4x4xf32> {hadal.bind = #hadal.binding<weight, "a">},
+    %b: tensor<4x4xf32> {hadal.bind = #hadal.binding<weight, "b">}) -> (tensor<f64> {hadal.seed = "seed.main"}) {
+  %w = hadal.add %a, %b : tensor<4x4xf32>, tensor<4x4xf32>
+  // expected-error@+1 {{has a gradient for operand #1 only where that is a weight of component @head, found a computed value}}
+  %y = hadal.linear %x, %w : tensor<1x2x4xf32>, tensor<4x4xf32>
+  %loss, %lse = hadal.cross_entropy %y, %ids {offset = 1 : i64, divisor = 2 : i64} : tensor<1x2x4xf32>, tensor<1x3xi32>
+  return %loss : tensor<f64>
+}
+func.func @evaluate(%ids: tensor<1x3xi32>, %x: tensor<1x2x4xf32>) attributes {hadal.program} {
+  %loss = hadal.apply @head(%ids, %x) : (tensor<1x3xi32>, tensor<1x2x4xf32>) -> tensor<f64>
+  return
+}

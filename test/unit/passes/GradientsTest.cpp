@@ -213,7 +213,7 @@ TEST_P(GradientsOf, MayWaitUntilOtherMicroBatchesHaveRun) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GradientsOf,
-                         testing::Values("differentiate.mlir", "recompute.mlir"),
+                         testing::Values("differentiate.mlir", "recompute.mlir", "tied.mlir"),
                          [](const auto &info) {
                            return llvm::StringRef(info.param).drop_back(5).str();
                          });
