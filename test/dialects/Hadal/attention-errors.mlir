@@ -119,6 +119,24 @@ func.func @f(%q: tensor<2x3x20xf32>, %kv: tensor<2x3x22xf32>, %kr: tensor<2x3x4x
 
 // -----
 
+// attention_gradient_heads: shapes
+func.func @f(%q: tensor<2x3x20xf32>, %kv: tensor<2x3x22xf32>, %kr: tensor<2x3x4xf32>, %o: tensor<2x3x10xf32>, %l: tensor<2x2x4xf32>) {
+  // expected-error@+1 {{expected 'log_sum_exp' to have the shape [2, 2, 3], found [2, 2, 4]}}
+  hadal.attention_gradient_heads %o, %q, %kv, %kr, %o, %l {heads = 2 : i64, scale = 1.0 : f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x4xf32>
+  return
+}
+
+// -----
+
+// sum_heads C1
+func.func @f(%x: tensor<2x3x4xf32>) {
+  // expected-error@+1 {{expected 'input' to have rank 4, found 3}}
+  hadal.sum_heads %x : tensor<2x3x4xf32>
+  return
+}
+
+// -----
+
 // cache_append C1
 func.func @f(%kr: tensor<1x3x4xf32>, %m: tensor<2x3x5xf32>, %c: tensor<7x64x9xf32>, %b: tensor<7xi32>, %p: tensor<i32>) {
   // expected-error@+1 {{expected dimension 0 of 'latent' to be 1, one sequence, found 2}}

@@ -63,6 +63,10 @@ func.func @attention(%q: tensor<2x3x20xf32>, %kv: tensor<2x3x22xf32>, %kr: tenso
   %o, %lse = hadal.attention %r, %kv, %kr {heads = 2 : i64, scale = 0.25 : f64} : tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>
   // CHECK: hadal.attention_gradient %[[O]], %{{.*}}, %{{.*}}, %{{.*}}, %[[O]], %[[L]] {heads = 2 : i64, scale = 2.500000e-01 : f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x3xf32>
   %dq, %dkv, %dkr = hadal.attention_gradient %o, %r, %kv, %kr, %o, %lse {heads = 2 : i64, scale = 0.25 : f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x3xf32>
+  // CHECK: %{{.*}}, %{{.*}}, %[[DKR:.*]] = hadal.attention_gradient_heads %[[O]], %{{.*}}, %{{.*}}, %{{.*}}, %[[O]], %[[L]] {heads = 2 : i64, scale = 2.500000e-01 : f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x3xf32>
+  %dq2, %dkv2, %heads = hadal.attention_gradient_heads %o, %r, %kv, %kr, %o, %lse {heads = 2 : i64, scale = 0.25 : f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x3xf32>
+  // CHECK: hadal.sum_heads %[[DKR]] : tensor<2x2x3x4xf32>
+  %sum = hadal.sum_heads %heads : tensor<2x2x3x4xf32>
   return
 }
 

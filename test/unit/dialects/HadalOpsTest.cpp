@@ -129,6 +129,13 @@ TEST_F(HadalOps, Flops) {
                   "hadal.attention %q, %k, %r {heads = 2 : i64, scale = 1.0 : f64} : "
                   "tensor<2x3x20xf32>, tensor<2x3x22xf32>, tensor<2x3x4xf32>"),
             2.0 * 2 * 2 * 6 * (10 + 5));
+  // Scores again, the gradient of the weights, and the gradients of query, key and value.
+  EXPECT_EQ(flops("%q: tensor<2x3x20xf32>, %k: tensor<2x3x22xf32>, %r: tensor<2x3x4xf32>, "
+                  "%o: tensor<2x3x10xf32>, %l: tensor<2x2x3xf32>",
+                  "hadal.attention_gradient %o, %q, %k, %r, %o, %l {heads = 2 : i64, scale = 1.0 : "
+                  "f64} : tensor<2x3x10xf32>, tensor<2x3x20xf32>, tensor<2x3x22xf32>, "
+                  "tensor<2x3x4xf32>, tensor<2x3x10xf32>, tensor<2x2x3xf32>"),
+            2.0 * 2 * 2 * 6 * (3 * 10 + 2 * 5));
   EXPECT_EQ(flops("%q: tensor<1x3x20xf32>, %u: tensor<22x5xf32>",
                   "hadal.absorb_query %q, %u {heads = 2 : i64, rotary_dim = 4 : i64} : "
                   "tensor<1x3x20xf32>, tensor<22x5xf32>"),
