@@ -140,7 +140,8 @@ bool Grouping::makesCycle(Operation *op, unsigned group) const {
 
 void Grouping::missed(Operation *op, StringRef reason) const {
   remark::missed(op->getLoc(), remark::RemarkOpts::name("NotFused").category("fuse"))
-      << op->getName().getStringRef() << " is not fused: " << reason;
+      << remark::reason("{0} shares no kernel: {1}", op->getName().getStringRef().str(),
+                        reason.str());
 }
 
 SmallVector<const Grouping::Group *> Grouping::ordered() const {
