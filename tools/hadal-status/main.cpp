@@ -55,7 +55,8 @@ struct Shown {
 
   void look(Operation *module) {
     const cpu::KernelEmitter *families[] = {&cpu::attentionEmitter(), &cpu::productEmitter(),
-                                            &cpu::rowEmitter(), &cpu::singleEmitter()};
+                                            &cpu::rowEmitter(), &cpu::tileEmitter(),
+                                            &cpu::singleEmitter()};
     module->walk<WalkOrder::PreOrder>([&](Operation *op) {
       auto kernel = llvm::dyn_cast<KernelOp>(op);
       if (!kernel) {
