@@ -26,7 +26,8 @@ for file in "${files[@]}"; do
   fi
 done
 if [ ${#sources[@]} -gt 0 ]; then
-  printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy-22 --quiet -p build/release || status=1
+  printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -n 1 clang-tidy-22 --quiet -p build/release \
+    --extra-arg=-isystem"$PWD/build/release" || status=1
 fi
 [ $status = 0 ] && echo "${#files[@]} files formatted, ${#sources[@]} sources tidy"
 exit $status
