@@ -44,8 +44,8 @@ class AttentionEmitter : public KernelEmitter {
 public:
   bool accepts(KernelOp kernel) const override {
     Operation *op = onlyOp(kernel);
-    if (!isa_and_nonnull<AttentionOp, AttentionGradientHeadsOp, SumHeadsOp, LatentAttentionOp,
-                         CacheAppendOp, AbsorbQueryOp, ExpandValueOp, CachedAttentionOp>(op))
+    if (!isa_and_nonnull<AttentionOp, AttentionGradientHeadsOp, LatentAttentionOp, CacheAppendOp,
+                         AbsorbQueryOp, ExpandValueOp, CachedAttentionOp>(op))
       return false;
     // Each result has one place: yielded at most once.
     llvm::SmallPtrSet<void *, 4> seen;
@@ -61,7 +61,6 @@ public:
         llvm::TypeSwitch<Operation *, KernelConfig>(op)
             .Case([&](AttentionOp op) { return configureAttention(op, target); })
             .Case([&](AttentionGradientHeadsOp op) { return configureGradient(op, target); })
-            .Case([&](SumHeadsOp op) { return configureSumHeads(op); })
             .Case([&](LatentAttentionOp op) { return configureLatent(op, target); })
             .Case([&](CacheAppendOp op) { return configureCacheAppend(op); })
             .Case([&](AbsorbQueryOp op) { return configureAbsorb(op); })
@@ -80,7 +79,6 @@ public:
     llvm::TypeSwitch<Operation *>(onlyOp(kernel))
         .Case([&](AttentionOp op) { emitAttention(op, kernel, b); })
         .Case([&](AttentionGradientHeadsOp op) { emitGradient(op, kernel, b); })
-        .Case([&](SumHeadsOp op) { emitSumHeads(op, kernel, b); })
         .Case([&](LatentAttentionOp op) { emitLatent(op, kernel, b); })
         .Case([&](CacheAppendOp op) { emitCacheAppend(op, kernel, b); })
         .Case([&](AbsorbQueryOp op) { emitAbsorb(op, kernel, b); })

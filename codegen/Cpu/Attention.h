@@ -15,8 +15,6 @@ void emitAttention(AttentionOp op, KernelOp kernel, KernelBuilder &b);
 // AttentionGradient.cpp
 KernelConfig configureGradient(AttentionGradientHeadsOp op, const Target &target);
 void emitGradient(AttentionGradientHeadsOp op, KernelOp kernel, KernelBuilder &b);
-KernelConfig configureSumHeads(SumHeadsOp op);
-void emitSumHeads(SumHeadsOp op, KernelOp kernel, KernelBuilder &b);
 // AttentionLatent.cpp
 KernelConfig configureLatent(LatentAttentionOp op, const Target &target);
 void emitLatent(LatentAttentionOp op, KernelOp kernel, KernelBuilder &b);

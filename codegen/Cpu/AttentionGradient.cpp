@@ -321,35 +321,4 @@ void emitGradient(AttentionGradientHeadsOp op, KernelOp kernel, KernelBuilder &b
   b.loop(b.begin, b.end, 1, [&](Value index) { gradient.run(index); });
 }
 
-// --- hadal.sum_heads: one grid index is one sequence and token ---
-
-KernelConfig configureSumHeads(SumHeadsOp op) {
-  KernelConfig config;
-  int64_t heads = sizeOf(op.getInput(), 1), width = sizeOf(op.getInput(), 3);
-  config.key = "h" + std::to_string(heads) + "d" + std::to_string(width);
-  config.sizes = {sizeOf(op.getInput(), 2)};
-  config.grid = sizeOf(op.getInput(), 0) * sizeOf(op.getInput(), 2);
-  return config;
-}
-
-void emitSumHeads(SumHeadsOp op, KernelOp kernel, KernelBuilder &b) {
-  int64_t heads = sizeOf(op.getInput(), 1), width = sizeOf(op.getInput(), 3);
-  Value input = pointerOf(b, kernel, op.getInput()), result = pointerOf(b, kernel, op.getResult());
-  Value tokens = b.sizes[0];
-  b.loop(b.begin, b.end, 1, [&](Value index) {
-    Value sequence = b.div(index, tokens), token = b.rem(index, tokens);
-    Value first = b.mul(b.add(b.mul(b.mul(sequence, heads), tokens), token), width);
-    forPieces(b, width, b.target.lanes, [&](Value column, int64_t size) {
-      Value mask = size < b.target.lanes ? b.maskOf(b.index(size)) : Value();
-      Value from = b.pointerAt(input, b.getF32Type(), b.add(first, column));
-      Value sum = b.loadVector(from, b.index(0), mask);
-      Value rest = b.loop(b.index(1), b.index(heads), 1, sum, [&](Value head, ValueRange sums) {
-        Value term = b.loadVector(from, b.mul(b.mul(head, tokens), width), mask);
-        return SmallVector<Value>{b.addf(sums[0], term)};
-      })[0];
-      storeFirst(b, rest, size, b.pointerAt(result, b.getF32Type(), b.mul(index, width)), column);
-    });
-  });
-}
-
 } // namespace hadal::cpu
