@@ -32,6 +32,7 @@ std::optional<PhaseKind> phaseOfProgram(StringRef name) {
 /// The applications of one micro-batch, by phase.
 struct Chunk {
   SmallVector<ApplyOp> forward, backward, weights;
+  SmallVector<ApplyOp> both; ///< backward and weights in the order of a chunk that has both
   SmallVector<OutputOp> outputs;
 };
 
@@ -99,6 +100,12 @@ private:
                                             : parts.backward)
           .push_back(apply);
     }
+    if (early) {
+      parts.both = interleave();
+    } else {
+      parts.both = parts.backward;
+      parts.both.append(parts.weights);
+    }
     parts.outputs = llvm::to_vector(program.getOps<OutputOp>());
     auto order = cast<ArrayAttr>((*schedule.getOrder())[0]);
     for (auto part : order.getAsRange<StringAttr>())
@@ -119,13 +126,13 @@ private:
     case 'F':
       return launchAll(parts.forward, microBatch);
     case 'B':
-      return early ? launchInterleaved(microBatch)
-                   : LogicalResult::success(succeeded(launchAll(parts.backward, microBatch)) &&
-                                            succeeded(finish(microBatch)));
+      return LogicalResult::success(succeeded(launchAll(parts.both, microBatch)) &&
+                                    succeeded(outputs(microBatch)));
     case 'I':
       return launchAll(parts.backward, microBatch);
     case 'W':
-      return finish(microBatch);
+      return LogicalResult::success(succeeded(launchAll(parts.weights, microBatch)) &&
+                                    succeeded(outputs(microBatch)));
     default:
       return schedule.emitOpError("has ") << part << " in its order; one rank runs F, B, I and W";
     }
@@ -138,13 +145,7 @@ private:
     return success();
   }
 
-  /// The weight gradients, and what the micro-batch gives.
-  LogicalResult finish(int64_t microBatch) {
-    if (failed(launchAll(parts.weights, microBatch)))
-      return failure();
-    return outputs(microBatch);
-  }
-
+  /// What the micro-batch gives, when all of it is done.
   LogicalResult outputs(int64_t microBatch) {
     for (OutputOp output : parts.outputs)
       if (failed(builder.output(output, microBatch)))
@@ -152,44 +153,40 @@ private:
     return success();
   }
 
-  /// Weight gradients as soon as the backward parts they need are there. Those that add to one
-  /// accumulator keep their order, which decides the bits of the sum.
-  LogicalResult launchInterleaved(int64_t microBatch) {
-    SmallVector<ApplyOp> waiting(parts.weights);
+  /// B and W of one micro-batch: weight gradients as soon as the backward parts they need are
+  /// there. Those that add to one accumulator keep their order, which decides the bits of the sum.
+  SmallVector<ApplyOp> interleave() {
+    SmallVector<std::pair<ApplyOp, SmallVector<std::string>>> waiting;
+    for (ApplyOp apply : parts.weights)
+      waiting.push_back({apply, accumulators(apply)});
     llvm::DenseSet<Operation *> open(parts.backward.begin(), parts.backward.end());
-    auto launchReady = [&]() -> LogicalResult {
+    open.insert(parts.weights.begin(), parts.weights.end());
+    SmallVector<ApplyOp> order;
+    auto takeReady = [&] {
       llvm::StringSet<> blocked;
-      SmallVector<ApplyOp> later;
-      for (ApplyOp apply : waiting) {
-        SmallVector<std::string> sums = accumulators(apply);
-        bool ready =
-            llvm::none_of(sums, [&](StringRef sum) { return blocked.contains(sum); }) &&
-            llvm::none_of(apply.getInputs(), [&](Value input) {
-              Operation *producer = input.getDefiningOp();
-              return producer && (open.contains(producer) || llvm::is_contained(later, producer));
-            });
+      llvm::erase_if(waiting, [&](auto &entry) {
+        auto &[apply, sums] = entry;
+        bool ready = llvm::none_of(sums, [&](StringRef sum) { return blocked.contains(sum); }) &&
+                     llvm::none_of(apply.getInputs(), [&](Value input) {
+                       return open.contains(input.getDefiningOp());
+                     });
         if (ready) {
-          if (failed(builder.launch(apply, phaseOf(apply), microBatch)))
-            return failure();
-          continue;
+          order.push_back(apply);
+          open.erase(apply);
+        } else {
+          for (StringRef sum : sums)
+            blocked.insert(sum);
         }
-        later.push_back(apply);
-        for (StringRef sum : sums)
-          blocked.insert(sum);
-      }
-      waiting = std::move(later);
-      return success();
+        return ready;
+      });
     };
     for (ApplyOp apply : parts.backward) {
-      if (failed(builder.launch(apply, phaseOf(apply), microBatch)))
-        return failure();
+      order.push_back(apply);
       open.erase(apply);
-      if (failed(launchReady()))
-        return failure();
+      takeReady();
     }
-    if (failed(launchReady()))
-      return failure();
-    return outputs(microBatch);
+    takeReady();
+    return order;
   }
 
   SmallVector<std::string> accumulators(ApplyOp apply) {
