@@ -86,6 +86,18 @@ void eraseDead(Block &body) {
       op.erase();
 }
 
+/// A dispatch that products alone read is done by each of them: gathering rows costs them no more
+/// than reading them.
+void splitDispatches(Block &body) {
+  for (DispatchOp dispatch : llvm::make_early_inc_range(body.getOps<DispatchOp>())) {
+    if (!llvm::all_of(dispatch->getUses(), [](OpOperand &use) { return gathersRows(use); }))
+      continue;
+    OpBuilder builder(dispatch);
+    for (OpOperand &use : llvm::make_early_inc_range(llvm::drop_begin(dispatch->getUses())))
+      use.set(builder.clone(*dispatch)->getResult(0));
+  }
+}
+
 struct Fuse : hadal::impl::FusePassBase<Fuse> {
   using FusePassBase::FusePassBase;
 
@@ -98,6 +110,8 @@ struct Fuse : hadal::impl::FusePassBase<Fuse> {
     if (!body.without_terminator().empty() &&
         llvm::all_of(body.without_terminator(), [](Operation &op) { return isa<KernelOp>(op); }))
       return success();
+    if (enable)
+      splitDispatches(body);
     Grouping grouping;
     if (failed(checkBody(body)) || failed(grouping.run(body, enable)))
       return failure();

@@ -88,6 +88,17 @@ int64_t rowWidth(Value value, RowDomain domain) {
 
 bool isProduct(Operation *op) { return isa<LinearOp, GroupedLinearOp>(op); }
 
+bool gathersRows(OpOperand &operand) {
+  Operation *op = operand.getOwner();
+  unsigned number = operand.getOperandNumber();
+  return (isProduct(op) && number == 0) ||
+         (isa<WeightGradientOp, GroupedWeightGradientOp>(op) && number < 2);
+}
+
+bool isPrologue(Operation *op) {
+  return isa<DispatchOp>(op) && op->hasOneUse() && gathersRows(*op->use_begin());
+}
+
 bool isEpilogue(Operation *op, ValueRange values) {
   if (values.empty() || !isa<AddOp, SwigluOp>(op) ||
       op->getResult(0).getType() != values.front().getType())
@@ -96,17 +107,6 @@ bool isEpilogue(Operation *op, ValueRange values) {
   for (unsigned number : {0u, 1u})
     inside += llvm::is_contained(values, op->getOperand(number));
   return inside == 1;
-}
-
-bool isProductKernel(KernelOp kernel) {
-  SmallVector<Value> values;
-  for (Operation &op : kernel.getBody().front().without_terminator()) {
-    bool fits = values.empty() ? isProduct(&op) : isEpilogue(&op, values);
-    if (!fits)
-      return false;
-    values.push_back(op.getResult(0));
-  }
-  return !values.empty();
 }
 
 /// Whether the operands and results that stay inside the kernel follow the rules.

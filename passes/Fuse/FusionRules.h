@@ -36,12 +36,14 @@ int64_t rowWidth(mlir::Value value, RowDomain domain);
 
 /// hadal.linear and hadal.grouped_linear.
 bool isProduct(mlir::Operation *op);
+/// Whether a product reads this operand row by row, so that it can gather the rows itself.
+bool gathersRows(mlir::OpOperand &operand);
+/// Whether `op` is a hadal.dispatch that its only reader, a product, can do by itself.
+bool isPrologue(mlir::Operation *op);
 /// Whether `op` may be computed where a product's kernel has the elements of `values` (the
 /// product's result and what its epilogue computed so far, all of one shape) at hand: hadal.add and
 /// hadal.swiglu, the other operand coming from outside.
 bool isEpilogue(mlir::Operation *op, mlir::ValueRange values);
-/// Whether a kernel's region is a product and its epilogue: the product comes first.
-bool isProductKernel(KernelOp kernel);
 /// Whether a kernel's region consists of row-local ops over one domain, which is returned.
 std::optional<RowDomain> rowKernelDomain(KernelOp kernel);
 

@@ -48,6 +48,8 @@ LogicalResult Grouping::addDependencies(Operation *op) {
 }
 
 void Grouping::place(Operation *op, bool fuse) {
+  if (fuse && isPrologue(op))
+    return; // comes with its product
   std::optional<unsigned> found = fuse ? findGroup(op) : std::nullopt;
   if (!found) {
     found = groups.size();
@@ -55,6 +57,12 @@ void Grouping::place(Operation *op, bool fuse) {
     groups.back().domain = rowDomain(op);
   }
   Group &group = groups[*found];
+  if (fuse)
+    for (Value operand : op->getOperands())
+      if (Operation *definition = operand.getDefiningOp(); definition && isPrologue(definition)) {
+        group.ops.push_back(definition);
+        groupOf[definition] = *found;
+      }
   group.ops.push_back(op);
   groupOf[op] = *found;
   if (group.values.empty() ? isProduct(op) : isEpilogue(op, group.values))

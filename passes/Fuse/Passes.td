@@ -31,7 +31,8 @@ def DecomposePass : Pass<"hadal-decompose", "::mlir::ModuleOp"> {
 def FusePass : Pass<"hadal-fuse", "::mlir::ModuleOp"> {
   let summary = "forms kernels: one region = one launch";
   let description = [{
-    The body of every component becomes a sequence of hadal.kernel. A product takes the elementwise ops that follow it;
+    The body of every component becomes a sequence of hadal.kernel. A product takes the elementwise ops that follow it, and
+    gathers its rows itself where hadal.dispatch stands before it;
     row-local ops over the same rows share a kernel; everything else is a kernel of its own. No path leads out of a kernel
     and back in, and no kernel reaches across components.
   }];

@@ -103,6 +103,42 @@ func.func @gather(%x: tensor<2x3x8xf32>, %n: tensor<8xf32>, %source: tensor<6xi3
 
 // -----
 
+// Products gather dispatched rows by themselves, each of them.
+// CHECK-LABEL: func.func @prologue
+// OFF-LABEL: func.func @prologue
+func.func @prologue(%x: tensor<2x3x8xf32>, %y: tensor<6x4xf32>, %source: tensor<6xi32>, %slot: tensor<2x3x1xi32>, %offsets: tensor<3xi64>,
+                    %w: tensor<2x4x8xf32>, %a: tensor<2x4x8xf32>) -> (tensor<6x4xf32>, tensor<2x4x8xf32>) {
+  // CHECK: hadal.kernel(%arg0, %arg2, %arg3, %arg5, %arg4)
+  // CHECK: %[[R:.*]] = hadal.dispatch
+  // CHECK-NEXT: hadal.grouped_linear %[[R]]
+  // CHECK: hadal.kernel(%arg0, %arg2, %arg3, %arg1, %arg4, %arg6)
+  // CHECK: %[[S:.*]] = hadal.dispatch
+  // CHECK-NEXT: hadal.grouped_weight_gradient %{{.*}}, %[[S]]
+  // OFF-COUNT-3: hadal.kernel
+  // OFF: return
+  %r = hadal.dispatch %x, %source, %slot : tensor<2x3x8xf32>, tensor<6xi32>, tensor<2x3x1xi32>
+  %p = hadal.grouped_linear %r, %w, %offsets : tensor<6x8xf32>, tensor<2x4x8xf32>, tensor<3xi64>
+  %g = hadal.grouped_weight_gradient %y, %r, %offsets, %a : tensor<6x4xf32>, tensor<6x8xf32>, tensor<3xi64>, tensor<2x4x8xf32>
+  return %p, %g : tensor<6x4xf32>, tensor<2x4x8xf32>
+}
+
+// -----
+
+// Rows that something else reads lie in memory, for products too.
+// CHECK-LABEL: func.func @materialised
+func.func @materialised(%x: tensor<2x3x8xf32>, %source: tensor<6xi32>, %slot: tensor<2x3x1xi32>, %offsets: tensor<3xi64>,
+                        %w: tensor<2x4x8xf32>) -> (tensor<6x4xf32>, tensor<6x8xf32>) {
+  // CHECK: %[[R:.*]] = hadal.kernel(%arg0, %arg1, %arg2)
+  // CHECK: hadal.dispatch
+  // CHECK: %[[P:.*]] = hadal.kernel(%[[R]], %arg4, %arg3)
+  // CHECK: return %[[P]], %[[R]]
+  %r = hadal.dispatch %x, %source, %slot : tensor<2x3x8xf32>, tensor<6xi32>, tensor<2x3x1xi32>
+  %p = hadal.grouped_linear %r, %w, %offsets : tensor<6x8xf32>, tensor<2x4x8xf32>, tensor<3xi64>
+  return %p, %r : tensor<6x4xf32>, tensor<6x8xf32>
+}
+
+// -----
+
 // What reads an accumulator runs before the op that updates it.
 // CHECK-LABEL: func.func @updates
 func.func @updates(%g: tensor<8xf32>, %a: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
