@@ -5,6 +5,7 @@
 #include "passes/Memory/Offsets.h"
 #include "passes/Memory/Passes.h"
 
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -108,6 +109,9 @@ struct PlanArenasPass : impl::PlanArenasPassBase<PlanArenasPass> {
       ArenaPlan plan(program);
       plan.run(
           std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0));
+      remark::analysis(program.getLoc(), remark::RemarkOpts::name("Arena").category("memory"))
+          << remark::add("@{0}: ", program.getSymName().str())
+          << remark::metric("bytes", plan.bytes) << remark::metric("live", plan.peak.bytes);
       buffers += plan.count();
       bytes += plan.bytes;
       gaps += plan.bytes - plan.peak.bytes;

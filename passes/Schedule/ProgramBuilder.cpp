@@ -4,6 +4,8 @@
 
 #include "passes/Schedule/ProgramBuilder.h"
 
+#include "mlir/IR/Remarks.h"
+
 using namespace mlir;
 using namespace hadal;
 using namespace hadal::pipe;
@@ -155,8 +157,13 @@ LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t mic
       if (!buffer)
         return apply.emitOpError(
             "uses a value that its chunk does not have; its producer has a later phase");
-      if (updatedArguments.contains(argument) && neededLater(input, apply))
+      if (updatedArguments.contains(argument) && neededLater(input, apply)) {
+        remark::missed(apply.getLoc(), remark::RemarkOpts::name("Copied").category("schedule"))
+            << remark::reason(
+                   "operand {0} of @{1} is copied: it is updated, and needed behind that", argument,
+                   apply.getComponent().str());
         buffer = copyOf(buffer);
+      }
     }
     buffers.push_back(buffer);
   }

@@ -1,5 +1,8 @@
 // RUN: hadal-opt %s --pipe-plan-arenas | FileCheck %s
 // RUN: hadal-opt %s --pipe-plan-arenas=red-zone=64 | FileCheck %s --check-prefix=RED
+// RUN: hadal-opt %s --pipe-plan-arenas --remarks-filter=memory -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: {{.*}}Category:memory | Remark="@p: ", bytes=192, live=192
 
 // Buffers of 64 bytes. Lives by instruction: a 0-1, b 1-3, c 2-3 (stash), d 3-end (named).
 

@@ -1,4 +1,5 @@
 // RUN: hadal-opt %s --pipe-expand-programs | FileCheck %s
+// RUN: hadal-opt %s --pipe-expand-programs --remarks-filter=schedule -o /dev/null 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // Programs without a schedule; what is updated in place, returned twice, or named twice.
 
@@ -37,6 +38,8 @@ func.func @prefill(%tokens: tensor<1x4xi32>) attributes {hadal.program} {
   // CHECK-NEXT: pipe.launch @scale(%[[A]], %{{.*}}, %[[LOGITS]], %[[LOGITS]]) stream 0 phase<G> layer 3
   %b:2 = hadal.apply @scale layer 3 (%a) : (tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>)
   // %a is needed behind the launch that updates it.
+  // REMARK: operand 1 of @into is copied: it is updated, and needed behind that
+  // REMARK-NOT: is copied
   // CHECK-NEXT: pipe.copy %[[A]] to %[[COPY:.*]] stream 0
   // CHECK-NEXT: pipe.launch @into(%[[LOGITS]], %[[COPY]])
   %c = hadal.apply @into (%b#0, %a) : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
