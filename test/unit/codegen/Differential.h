@@ -46,10 +46,10 @@ std::string fused(const std::string &text, bool enable = true);
 /// Kernels in a module's text.
 int countKernels(const std::string &text);
 
-/// Runs the component with one op a kernel and fused, for every cut of the grids, and expects each
-/// float within `tolerance` of (1 + |reference|) and integers equal.
-void expectReference(const Component &component, double tolerance = 2e-6,
-                     const std::string &cpu = "");
+/// Runs the component op by op and fused, for every cut of the grids and for wide registers, and
+/// expects each float within `tolerance` of (1 + |reference|), integers equal, and the same bits
+/// whether ops share a kernel or not.
+void expectReference(const Component &component, double tolerance = 2e-6);
 
 } // namespace hadal::test
 

@@ -40,6 +40,8 @@ const Routing kRoutings[] = {{8, 1, 1, 2},   {8, 4, 2, 3}, {12, 3, 2, 8, false},
 TEST(RowsExperts, RouteAndGradient) {
   for (Routing r : kRoutings)
     for (int gradients : {1, 2, 3}) {
+      if (gradients != 3 && r.experts != 12)
+        continue;
       Component c;
       int64_t b = 2, t = 9;
       std::string logits = c.random({b, t, r.experts}, 2), bias = c.random({r.experts}, 0.1);
