@@ -25,7 +25,10 @@ namespace hadal::pipe {
 /// Attribute of a component's function (FrameAttr).
 constexpr llvm::StringLiteral kFrameAttr = "pipe.frame";
 
-/// Bytes of a tensor of static shape.
+/// Whether a buffer can hold a value of this type: a tensor of static shape of integers or floats.
+bool isBufferType(mlir::Type type);
+
+/// Bytes of such a tensor.
 int64_t bytesOf(mlir::RankedTensorType type);
 
 /// Why `algorithm` has no order for this size; empty where it has one.

@@ -36,6 +36,11 @@ void PipeDialect::initialize() {
       >();
 }
 
+bool pipe::isBufferType(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.hasStaticShape() && tensor.getElementType().isIntOrFloat();
+}
+
 int64_t pipe::bytesOf(RankedTensorType type) {
   return type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8);
 }

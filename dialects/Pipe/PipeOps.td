@@ -65,7 +65,7 @@ def Pipe_BufferOp : Pipe_Op<"buffer", [DeclareOpInterfaceMethods<OpAsmOpInterfac
     what the runtime asks for. `at` is the window's place in bytes, 0 where it is left out; a buffer in the arena has
     none until passes/Memory gives it one.
 
-    - C1: the shape is static.
+    - C1: the shape is static, its elements are integers or floats.
     - C2: a buffer in the arena names no storage; every other one does.
     - C3: `at` is not negative and a multiple of the element's size.
   }];

@@ -89,8 +89,8 @@ LogicalResult ProgramOp::verifyRegions() {
 
 LogicalResult BufferOp::verify() {
   RankedTensorType type = tensorType();
-  if (!type.hasStaticShape()) // C1
-    return emitOpError("expects a static shape; found ") << type;
+  if (!isBufferType(type)) // C1
+    return emitOpError("expects a static shape of integers or floats; found ") << type;
   bool inArena = getKind() == StorageKind::Arena;
   if (inArena == getStorage().has_value()) // C2
     return inArena ? emitOpError("in the arena expects no storage; found ") << getStorageAttr()

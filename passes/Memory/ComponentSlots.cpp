@@ -27,11 +27,15 @@ static Value rootOf(Value value) {
 static LogicalResult checkBody(func::FuncOp component) {
   if (!llvm::hasSingleElement(component.getBody()))
     return component.emitOpError("expects one block in a component");
+  if (!isa<func::ReturnOp>(component.getBody().front().back()))
+    return component.emitOpError("expects func.return at the end of a component");
   for (Operation &op : component.getBody().front().without_terminator()) {
     auto kernel = dyn_cast<KernelOp>(op);
     if (!kernel)
       return op.emitOpError("in a component; expected hadal.kernel (--hadal-fuse makes them)");
     for (OpResult result : kernel->getResults()) {
+      if (!pipe::isBufferType(result.getType()))
+        return kernel.emitOpError("expects results of static shape; found ") << result.getType();
       int64_t updated = kernel.getUpdatedOperand(result.getResultNumber());
       if (updated < 0)
         continue;

@@ -38,16 +38,13 @@ struct Chunk {
 
 class Expansion {
 public:
-  Expansion(ModuleOp module, func::FuncOp program, ScheduleOp schedule, bool early)
+  /// `name`: of the program that is made from `program`.
+  Expansion(ModuleOp module, func::FuncOp program, StringRef name, ScheduleOp schedule, bool early)
       : module(module), symbols(module), program(program), schedule(schedule), early(early),
-        name(program.getSymName()),
-        builder((program.setSymName((name + ".source")), module), program, name,
-                schedule ? int64_t(schedule.getMicroBatches()) : 0) {}
+        name(name),
+        builder(module, program, name, schedule ? int64_t(schedule.getMicroBatches()) : 0) {}
 
   LogicalResult run() {
-    if (program.getNumArguments() > 1)
-      return program.emitOpError("expects one argument at most, the tokens; found ")
-             << program.getNumArguments();
     if (failed(schedule ? expandSchedule() : expandStraight()))
       return failure();
     builder.zeroAccumulators();
@@ -65,16 +62,7 @@ private:
     return phase ? phase.getValue() : PhaseKind::Forward;
   }
 
-  LogicalResult checkBody() {
-    for (Operation &op : program.getBody().front().without_terminator())
-      if (!isa<ApplyOp, OutputOp>(op))
-        return op.emitOpError("in a program; expected hadal.apply or hadal.output");
-    return success();
-  }
-
   LogicalResult expandStraight() {
-    if (failed(checkBody()))
-      return failure();
     for (auto apply : program.getOps<ApplyOp>())
       if (failed(builder.launch(apply, phaseOf(apply), -1)))
         return failure();
@@ -91,8 +79,6 @@ private:
     if (!schedule.getOrder())
       return schedule.emitOpError("has no order; --pipe-schedule-")
              << schedule.getAlgorithm() << " makes it";
-    if (failed(checkBody()))
-      return failure();
     for (auto apply : program.getOps<ApplyOp>()) {
       PhaseKind phase = phaseOf(apply);
       (phase == PhaseKind::Forward          ? parts.forward
@@ -209,6 +195,22 @@ private:
   Chunk parts;
 };
 
+LogicalResult checkSource(func::FuncOp program) {
+  if (program.getNumArguments() > 1)
+    return program.emitOpError("expects one argument at most, the tokens; found ")
+           << program.getNumArguments();
+  for (Type type : program.getArgumentTypes())
+    if (!isBufferType(type))
+      return program.emitOpError("expects its argument to be a tensor of static shape; found ")
+             << type;
+  if (!llvm::hasSingleElement(program.getBody()))
+    return program.emitOpError("expects a body of one block");
+  for (Operation &op : program.getBody().front())
+    if (!isa<ApplyOp, OutputOp, func::ReturnOp>(op))
+      return op.emitOpError("in a program; expected hadal.apply or hadal.output");
+  return success();
+}
+
 struct ExpandProgramsPass : impl::ExpandProgramsPassBase<ExpandProgramsPass> {
   using ExpandProgramsPassBase::ExpandProgramsPassBase;
 
@@ -222,8 +224,12 @@ struct ExpandProgramsPass : impl::ExpandProgramsPassBase<ExpandProgramsPass> {
       if (function->hasAttr(kProgramAttr))
         sources.push_back(function);
     for (func::FuncOp source : sources) {
-      ScheduleOp schedule = schedules.lookup(source.getSymName());
-      Expansion expansion(module, source, schedule, earlyWeightGradients);
+      if (failed(checkSource(source)))
+        return signalPassFailure();
+      std::string name = source.getSymName().str();
+      ScheduleOp schedule = schedules.lookup(name);
+      source.setSymName(name + ".source");
+      Expansion expansion(module, source, name, schedule, earlyWeightGradients);
       if (failed(expansion.run()))
         return signalPassFailure();
       launches += expansion.result().launches;

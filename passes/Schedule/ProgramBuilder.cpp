@@ -131,10 +131,22 @@ bool ProgramBuilder::neededLater(Value value, ApplyOp apply) const {
   });
 }
 
+static LogicalResult checkComponent(ApplyOp apply, func::FuncOp component) {
+  if (!component || component.isExternal() || !llvm::hasSingleElement(component.getBody()) ||
+      !isa<func::ReturnOp>(component.front().back()))
+    return apply.emitOpError("expects component ")
+           << apply.getComponentAttr() << " to have a body of one block";
+  for (TypeRange types : {component.getArgumentTypes(), component.getResultTypes()})
+    for (Type type : types)
+      if (!isBufferType(type))
+        return apply.emitOpError("expects tensors of static shape; found ") << type;
+  return success();
+}
+
 LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t microBatch) {
   auto component = symbols.lookup<func::FuncOp>(apply.getComponent());
-  if (!component || component.isExternal())
-    return apply.emitOpError("expects component ") << apply.getComponentAttr() << " to have a body";
+  if (failed(checkComponent(apply, component)))
+    return failure();
   llvm::SmallDenseSet<unsigned> updatedArguments;
   for (unsigned result = 0; result < component.getNumResults(); ++result)
     if (int64_t argument = updatedArgument(component, result); argument >= 0)

@@ -123,8 +123,16 @@ pipe.program @p rank 0 streams ["compute"] {
 
 pipe.program @p rank 0 streams ["compute"] {
   // buffer C1
-  // expected-error@+1 {{expects a static shape; found 'tensor<?xf32>'}}
+  // expected-error@+1 {{expects a static shape of integers or floats; found 'tensor<?xf32>'}}
   %0 = pipe.buffer arena : tensor<?xf32>
+}
+
+// -----
+
+pipe.program @p rank 0 streams ["compute"] {
+  // buffer C1
+  // expected-error@+1 {{expects a static shape of integers or floats; found 'tensor<4xindex>'}}
+  %0 = pipe.buffer arena : tensor<4xindex>
 }
 
 // -----

@@ -31,3 +31,21 @@ func.func @itself(%y: tensor<4xf32>) -> tensor<4xf32> {
   }
   return %a : tensor<4xf32>
 }
+
+// -----
+
+// expected-error@+1 {{expects func.return at the end of a component}}
+func.func @endless(%x: tensor<4xf32>) -> tensor<4xf32> {
+  ub.unreachable
+}
+
+// -----
+
+func.func @sizeless(%x: tensor<?xf32>) -> tensor<?xf32> {
+  // expected-error@+1 {{expects results of static shape; found 'tensor<?xf32>'}}
+  %a = hadal.kernel(%x) : (tensor<?xf32>) -> tensor<?xf32> {
+  ^bb0(%0: tensor<?xf32>):
+    hadal.yield %0 : tensor<?xf32>
+  }
+  return %a : tensor<?xf32>
+}

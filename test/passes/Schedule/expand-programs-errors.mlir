@@ -2,6 +2,26 @@
 
 // Programs that cannot be expanded.
 
+// expected-error@+1 {{expects its argument to be a tensor of static shape; found 'tensor<?x4xi32>'}}
+func.func @evaluate(%a: tensor<?x4xi32>) attributes {hadal.program} {
+  return
+}
+
+// -----
+
+func.func private @f(%a: tensor<1x4xi32>) -> tensor<?xi32> {
+  %0 = tensor.cast %a : tensor<1x4xi32> to tensor<?x4xi32>
+  %1 = tensor.collapse_shape %0 [[0, 1]] : tensor<?x4xi32> into tensor<?xi32>
+  return %1 : tensor<?xi32>
+}
+func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
+  // expected-error@+1 {{expects tensors of static shape; found 'tensor<?xi32>'}}
+  %0 = hadal.apply @f (%a) : (tensor<1x4xi32>) -> tensor<?xi32>
+  return
+}
+
+// -----
+
 // expected-error@+1 {{expects one argument at most, the tokens; found 2}}
 func.func @evaluate(%a: tensor<1x4xi32>, %b: tensor<1x4xi32>) attributes {hadal.program} {
   return
@@ -58,7 +78,7 @@ func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
 
 func.func private @f(%a: tensor<1x4xi32>) -> tensor<1x4xi32>
 func.func @evaluate(%a: tensor<1x4xi32>) attributes {hadal.program} {
-  // expected-error@+1 {{expects component @f to have a body}}
+  // expected-error@+1 {{expects component @f to have a body of one block}}
   %0 = hadal.apply @f (%a) : (tensor<1x4xi32>) -> tensor<1x4xi32>
   return
 }
