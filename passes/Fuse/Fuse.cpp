@@ -79,11 +79,19 @@ void makeKernel(OpBuilder &builder, ArrayRef<Operation *> ops, IRMapping &values
     values.map(output, result);
 }
 
+SmallVector<Operation *> opsOf(Block &body) {
+  SmallVector<Operation *> ops;
+  for (Operation &op : body.without_terminator())
+    ops.push_back(&op);
+  return ops;
+}
+
 /// Ops whose results nobody reads.
 void eraseDead(Block &body) {
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body.without_terminator())))
-    if (isOpTriviallyDead(&op))
-      op.erase();
+  SmallVector<Operation *> ops = opsOf(body);
+  for (Operation *op : llvm::reverse(ops))
+    if (isOpTriviallyDead(op))
+      op->erase();
 }
 
 /// A dispatch that products alone read is done by each of them: gathering rows costs them no more
@@ -115,9 +123,7 @@ struct Fuse : hadal::impl::FusePassBase<Fuse> {
     Grouping grouping;
     if (failed(checkBody(body)) || failed(grouping.run(body, enable)))
       return failure();
-    SmallVector<Operation *> old;
-    for (Operation &op : body.without_terminator())
-      old.push_back(&op);
+    SmallVector<Operation *> old = opsOf(body);
     OpBuilder builder(body.getTerminator());
     IRMapping values;
     for (const Grouping::Group *group : grouping.ordered()) {
