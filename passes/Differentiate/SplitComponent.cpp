@@ -145,9 +145,12 @@ private:
   /// Erases what a function computes and does not use, and bound arguments without a use.
   static void eraseUnused(func::FuncOp function) {
     Block &body = function.getBody().front();
-    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body.without_terminator())))
-      if (isOpTriviallyDead(&op))
-        op.erase();
+    SmallVector<Operation *> ops;
+    for (Operation &op : body.without_terminator())
+      ops.push_back(&op);
+    for (Operation *op : llvm::reverse(ops))
+      if (isOpTriviallyDead(op))
+        op->erase();
     BitVector unused(function.getNumArguments());
     for (BlockArgument argument : body.getArguments())
       if (argument.use_empty() && bindingOf(function, argument.getArgNumber()))
