@@ -85,6 +85,13 @@ void KernelBuilder::storeVector(Value vector, Value pointer, Value at, Value mas
     LLVM::MaskedStoreOp::create(*this, vector, to, mask, getI32IntegerAttr(4));
 }
 
+void KernelBuilder::prefetch(Value pointer, Value at, int64_t elements, bool write) {
+  for (int64_t line = 0; line < elements; line += 16) {
+    Value address = pointerAt(pointer, getF32Type(), add(at, line));
+    LLVM::Prefetch::create(*this, address, /*rw=*/write, /*hint=*/write ? 3 : 2, /*cache=*/1);
+  }
+}
+
 // --- vectors ---
 
 VectorType KernelBuilder::vectorType(Type element) {

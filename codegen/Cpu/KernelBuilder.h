@@ -80,6 +80,9 @@ public:
   /// vector<lanes x f32>; with a mask lanes that are off read nothing and are 0.
   Value loadVector(Value pointer, Value at, Value mask = {});
   void storeVector(Value vector, Value pointer, Value at, Value mask = {});
+  /// Asks for the cache lines of `elements` f32 (a constant) ahead of their use, wherever the pointer leads: in the
+  /// first-level cache to be written, or in the second-level cache to be read.
+  void prefetch(Value pointer, Value at, int64_t elements, bool write);
 
   // --- vectors of target.lanes f32 ---
   mlir::VectorType vectorType(mlir::Type element);

@@ -134,9 +134,11 @@ Value rowPointer(KernelBuilder &b, const RowSource &source, Value row, int64_t w
 
 /// Elements of a packed panel block that the second-level cache holds beside what streams through
 /// it.
-constexpr int64_t kPackedElements = 64 * 1024;
+constexpr int64_t kPackedElements = 64 * 1024 + 8192;
 /// Grid indices that keep 16 threads evenly busy.
-constexpr int64_t kEnoughItems = 32;
+constexpr int64_t kEnoughItems = 16;
+/// Elements of C that are computed in the time of packing one of a row.
+constexpr double kComputedPerPacked = 8;
 
 /// The block of columns depends on features only: kernels for all row counts share it and so their
 /// code.
@@ -156,25 +158,34 @@ static ProductConfig configureForward(const Product &product, TileShape tile) {
   return config;
 }
 
+/// The block of C whose packed rows cost least: each row of `left` is read once for every block of
+/// columns and the other way round. What it needs at a time stays in the second-level cache.
 static ProductConfig configureWeightGradient(const Product &product, TileShape tile) {
-  ProductConfig config;
-  config.rowBlock = 96;
-  config.columnBlock = 4 * 32;
-  config.depthBlock = 192;
-  auto items = [&] {
-    return product.experts * llvm::divideCeil(product.leftWidth, config.rowBlock) *
-           llvm::divideCeil(product.rightWidth, config.columnBlock);
-  };
-  while (items() < kEnoughItems && (config.rowBlock > 24 || config.columnBlock > 32)) {
-    if (config.columnBlock > 32 && config.columnBlock >= config.rowBlock)
-      config.columnBlock /= 2;
-    else
-      config.rowBlock /= 2;
-  }
-  config.rowBlock = llvm::alignTo(std::min(config.rowBlock, product.leftWidth), tile.rows);
-  config.columnBlock =
-      llvm::alignTo(std::min(config.columnBlock, product.rightWidth), tile.columns);
-  return config;
+  ProductConfig best;
+  double bestCost = 0;
+  for (int64_t rows : {192, 96, 48, 24})
+    for (int64_t columns : {256, 128, 64, 32}) {
+      ProductConfig config;
+      config.rowBlock = llvm::alignTo(std::min(rows, product.leftWidth), tile.rows);
+      config.columnBlock = llvm::alignTo(std::min(columns, product.rightWidth), tile.columns);
+      config.depthBlock = 128;
+      int64_t rowBlocks = llvm::divideCeil(product.leftWidth, config.rowBlock);
+      int64_t columnBlocks = llvm::divideCeil(product.rightWidth, config.columnBlock);
+      int64_t held = config.depthBlock * (config.rowBlock + config.columnBlock) +
+                     config.rowBlock * config.columnBlock;
+      // Computed and packed elements a row; fewer indices than threads leave some idle.
+      double packed = double(product.leftWidth * columnBlocks + product.rightWidth * rowBlocks);
+      double computed =
+          double(rowBlocks * config.rowBlock) * double(columnBlocks * config.columnBlock);
+      double idle =
+          std::max(1.0, double(kEnoughItems) / double(product.experts * rowBlocks * columnBlocks));
+      double cost = (computed / kComputedPerPacked + packed) * idle;
+      if (held <= kPackedElements && (!bestCost || cost < bestCost)) {
+        best = config;
+        bestCost = cost;
+      }
+    }
+  return best;
 }
 
 ProductConfig configureProduct(const Product &product, const Target &target) {

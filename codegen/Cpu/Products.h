@@ -56,6 +56,8 @@ mlir::Value rowPointer(KernelBuilder &b, const RowSource &source, mlir::Value ro
 /// Computes and stores what a forward kernel yields of one vector of C, at [row, column].
 void emitEpilogue(KernelOp kernel, const Product &product, KernelBuilder &b, mlir::Value vector,
                   mlir::Value row, mlir::Value column, mlir::Value mask);
+/// Pointers that the epilogue reads or writes at a vector's place.
+llvm::SmallVector<unsigned> epiloguePointers(KernelOp kernel, const Product &product);
 bool isEpilogueOp(mlir::Operation *op, const llvm::SmallPtrSetImpl<mlir::Value> &computed);
 
 int64_t forwardScratch(const Product &product, const Target &target);

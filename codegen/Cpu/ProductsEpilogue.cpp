@@ -6,6 +6,7 @@
 #include "codegen/Cpu/Products.h"
 #include "codegen/Cpu/VectorMath.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -53,6 +54,18 @@ struct Element {
   }
 };
 } // namespace
+
+SmallVector<unsigned> epiloguePointers(KernelOp kernel, const Product &product) {
+  llvm::SmallSetVector<unsigned, 4> pointers;
+  for (Operation *op : product.epilogue)
+    for (Value operand : op->getOperands())
+      if (auto argument = dyn_cast<BlockArgument>(operand);
+          argument && argument.getType() == product.root->getResult(0).getType())
+        pointers.insert(argument.getArgNumber());
+  for (unsigned result = 0; result < kernel.getNumResults(); ++result)
+    pointers.insert(resultPointer(kernel, result));
+  return pointers.takeVector();
+}
 
 void emitEpilogue(KernelOp kernel, const Product &product, KernelBuilder &b, Value vector,
                   Value row, Value column, Value mask) {

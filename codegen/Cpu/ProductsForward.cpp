@@ -38,7 +38,8 @@ private:
   void writeByRow(ValueRange sums, Value row, Value rows, Value column, bool edge);
   SmallVector<Value> masksAt(Value column);
   template <typename Few, typename Many> void byRows(Value rows, Few few, Many many);
-  void writeTile(Value panel, Value column, Value row, Value endRow, bool edge);
+  void prefetch(Value number, Value column, Value row);
+  void writeTile(Value number, Value column, Value row, Value endRow, bool edge);
   Value panelsAt(Value column);
   Value panelPointer(Value panel);
 
@@ -110,10 +111,29 @@ void ForwardWriter::writeVectors(ValueRange sums, Value row, Value column, Array
                  masks[size_t(v)]);
 }
 
-/// The tile at [row, column]. At an edge rows behind the last repeat it and are not stored.
-void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow, bool edge) {
+/// Asks for what panel `number`'s tile at [row, column] writes and reads at its end, and for a part
+/// of the rows that the next block of rows starts with: the panels of a block ask for all of them.
+void ForwardWriter::prefetch(Value number, Value column, Value row) {
+  int64_t width = product.rightWidth;
+  for (unsigned pointer : epiloguePointers(kernel, product))
+    for (int64_t r = 0; r < tile.rows; ++r)
+      b.prefetch(b.pointers[pointer], b.add(b.mul(b.add(row, r), width), column), tile.columns,
+                 /*write=*/pointer >= kernel.getNumOperands());
+  int64_t panels = llvm::divideCeil(config.columnBlock, tile.columns);
+  int64_t part = llvm::alignTo(llvm::divideCeil(product.leftWidth, panels), 16);
+  Value last = b.sub(b.sizes[0], b.index(1)), rowBlock = b.sizes[1];
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    Value next = b.minimum(b.add(b.add(row, rowBlock), r), last);
+    b.prefetch(rowPointer(b, product.left, next, product.leftWidth), b.mul(number, part), part,
+               /*write=*/false);
+  }
+}
+
+/// Tile `number` of the packed ones, at [row, column]. At an edge rows behind the last repeat it
+/// and are not stored.
+void ForwardWriter::writeTile(Value number, Value column, Value row, Value endRow, bool edge) {
   TileOperands operands;
-  operands.panel = panel;
+  operands.panel = panelPointer(number);
   operands.panelStep = tile.columns;
   operands.depth = b.index(product.leftWidth);
   Value first = rowPointer(b, product.left, row, product.leftWidth);
@@ -124,6 +144,7 @@ void ForwardWriter::writeTile(Value panel, Value column, Value row, Value endRow
       operands.rows.push_back(rowPointer(
           b, product.left, b.minimum(b.add(row, r), b.sub(endRow, b.index(1))), product.leftWidth));
   }
+  prefetch(number, column, row);
   SmallVector<Value> sums = emitTile(b, operands, zeroTile(b));
   if (edge || !product.epilogue.empty()) {
     Value rows = edge ? b.minimum(b.sub(endRow, row), b.index(tile.rows)) : b.index(tile.rows);
@@ -154,14 +175,13 @@ void ForwardWriter::writeByRow(ValueRange sums, Value row, Value rows, Value col
 void ForwardWriter::writeRows(Value column, Value firstRow, Value endRow) {
   b.loop(b.index(0), panelsAt(column), 1, [&](Value panel) {
     Value panelColumn = b.add(column, b.mul(panel, tile.columns));
-    Value pointer = panelPointer(panel);
     Value wideEnough = b.less(b.add(panelColumn, tile.columns - 1), b.index(product.rightWidth));
     Value wholeEnd =
         b.select(wideEnough, b.sub(endRow, b.rem(b.sub(endRow, firstRow), tile.rows)), firstRow);
     b.loop(firstRow, wholeEnd, tile.rows,
-           [&](Value row) { writeTile(pointer, panelColumn, row, endRow, false); });
+           [&](Value row) { writeTile(panel, panelColumn, row, endRow, false); });
     b.loop(wholeEnd, endRow, tile.rows,
-           [&](Value row) { writeTile(pointer, panelColumn, row, endRow, true); });
+           [&](Value row) { writeTile(panel, panelColumn, row, endRow, true); });
   });
 }
 

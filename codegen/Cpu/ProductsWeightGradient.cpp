@@ -42,6 +42,7 @@ public:
 private:
   void writeBlock(Value expert, Value row, Value column, Value first, Value end);
   void pack(Value row, Value column, Value first, Value depth);
+  void prefetch(Value leftPanel, Value rightPanel, Value row, Value column, Value next, Value end);
   void writeTile(Value leftPanel, Value rightPanel, Value depth, Value isFirst, Value isLast,
                  function_ref<void(ValueRange)> finish);
   void store(Value expert, Value row, Value column, ValueRange sums);
@@ -87,6 +88,7 @@ void GradientWriter::writeBlock(Value expert, Value row, Value column, Value fir
     pack(row, column, at, depth);
     b.loop(b.index(0), rightPanels, 1, [&](Value rightPanel) {
       b.loop(b.index(0), leftPanels, 1, [&](Value leftPanel) {
+        prefetch(leftPanel, rightPanel, row, column, b.add(at, config.depthBlock), end);
         writeTile(leftPanel, rightPanel, depth, isFirst, isLast, [&](ValueRange sums) {
           store(expert, b.add(row, b.mul(leftPanel, tile.rows)),
                 b.add(column, b.mul(rightPanel, tile.columns)), sums);
@@ -108,6 +110,20 @@ void GradientWriter::pack(Value row, Value column, Value first, Value depth) {
   };
   emitBlockCopy(b, {right, product.rightWidth, depth, column, config.columnBlock, lanes,
                     b.scratchAt(layout.right * 4), layout.rightStep, lanes});
+}
+
+/// Asks for a part of the rows from `next` on that are packed next: the block's tiles ask for all
+/// of them.
+void GradientWriter::prefetch(Value leftPanel, Value rightPanel, Value row, Value column,
+                              Value next, Value end) {
+  int64_t part = llvm::divideCeil(config.depthBlock, layout.leftPanels * layout.rightPanels);
+  Value number = b.add(b.mul(leftPanel, layout.rightPanels), rightPanel);
+  for (int64_t i = 0; i < part; ++i) {
+    Value at = b.minimum(b.add(b.add(next, b.mul(number, part)), i), b.sub(end, b.index(1)));
+    b.prefetch(rowPointer(b, product.left, at, product.leftWidth), row, config.rowBlock, false);
+    b.prefetch(rowPointer(b, product.right, at, product.rightWidth), column, config.columnBlock,
+               false);
+  }
 }
 
 /// Adds `depth` rows to a tile's sums; `finish` gets them after the last.

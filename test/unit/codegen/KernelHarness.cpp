@@ -19,6 +19,7 @@
 #include <random>
 #include <stdexcept>
 #include <sys/mman.h>
+#include <time.h>
 
 using namespace mlir;
 
@@ -53,16 +54,24 @@ double largestError(const HostTensor &got, const HostTensor &expected) {
   return largest;
 }
 
-/// Bytes that end right before a page without access rights.
+/// Bytes that end right before a page without access rights; for measurements in large pages, as
+/// programs have them.
 struct KernelHarness::Memory {
-  explicit Memory(size_t size) : size(size) {
-    constexpr size_t page = 4096;
-    length = (size + page - 1) / page * page + page;
+  explicit Memory(size_t size, bool large) : size(size) {
+    constexpr size_t page = 4096, hugePage = size_t(2) << 20;
+    length = (size + page - 1) / page * page + page + (large ? 2 * hugePage : 0);
     map = static_cast<char *>(
         ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (map == MAP_FAILED || ::mprotect(map + length - page, page, PROT_NONE))
+    if (map == MAP_FAILED)
       throw std::runtime_error("no memory");
     data = map + length - page - size;
+    if (large) {
+      ::madvise(map, length, MADV_HUGEPAGE);
+      data = reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(map) + hugePage - 1) / hugePage *
+                                      hugePage);
+    } else if (::mprotect(map + length - page, page, PROT_NONE)) {
+      throw std::runtime_error("no guard page");
+    }
     std::memset(data, 0xff, size); // not a number, as f32 and f64
   }
   ~Memory() { ::munmap(map, length); }
@@ -119,13 +128,20 @@ KernelHarness::bind(const std::vector<HostTensor> &arguments) {
   if (arguments.size() != function.getNumArguments())
     throw std::runtime_error("wrong number of arguments");
   for (auto [argument, tensor] : llvm::zip(function.getArguments(), arguments)) {
-    auto memory = std::make_shared<Memory>(bytesOf(argument.getType()));
+    auto memory = std::make_shared<Memory>(bytesOf(argument.getType()), measuring);
     if (memory->size != tensor.bytes.size())
       throw std::runtime_error("argument of a wrong size");
     std::memcpy(memory->data, tensor.bytes.data(), memory->size);
     memories[argument.getAsOpaquePointer()] = memory;
   }
   return memories;
+}
+
+/// One thread: the time it ran, without what others took from it.
+static double now(int threads) {
+  timespec time;
+  ::clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
 }
 
 double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memories, Cut cut) {
@@ -143,7 +159,7 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
       if (updated >= 0)
         memory = memories.at(kernel.getInputs()[unsigned(updated)].getAsOpaquePointer());
       else {
-        memory = std::make_shared<Memory>(bytesOf(result.getType()));
+        memory = std::make_shared<Memory>(bytesOf(result.getType()), measuring);
         pointers.push_back(memory->data);
       }
     }
@@ -157,14 +173,14 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
       scratch.emplace_back(uint64_t(launch.getScratch()) + kGuard);
       std::memset(scratch.back().data(), 0xee, scratch.back().size());
     }
-    auto start = std::chrono::steady_clock::now();
+    double start = now(cut.threads);
     pool.parallel(
         launch.getGrid(),
         [&](int64_t begin, int64_t end, int thread) {
           code(&arguments, begin, end, scratch[size_t(thread)].data());
         },
         cut.chunk);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds += now(cut.threads) - start;
     for (const rt::Memory &memory : scratch)
       for (size_t i = 0; i < kGuard; ++i)
         if (memory.data()[size_t(launch.getScratch()) + i] != 0xee)
@@ -200,13 +216,25 @@ std::vector<HostTensor> KernelHarness::runEveryCut(const std::vector<HostTensor>
   return results;
 }
 
+/// Reads more than a cache holds. (Written lines would be written back while the kernel runs.)
+static void evictCaches() {
+  static const std::vector<char> other(size_t(64) << 20, 1);
+  volatile char sum = 0;
+  for (size_t i = 0; i < other.size(); i += 64)
+    sum = char(sum + other[i]);
+}
+
 double KernelHarness::bestSeconds(const std::vector<HostTensor> &arguments, int repeats,
-                                  int threads) {
+                                  int threads, bool cold) {
   double best = std::numeric_limits<double>::infinity();
+  measuring = true;
   for (int i = 0; i < repeats; ++i) {
     auto memories = bind(arguments);
+    if (cold)
+      evictCaches();
     best = std::min(best, execute(memories, {threads, 0}));
   }
+  measuring = false;
   return best;
 }
 

@@ -69,8 +69,10 @@ public:
   std::vector<HostTensor> run(const std::vector<HostTensor> &arguments, Cut cut = {});
   /// The same for several cuts of the grids; throws where bits differ between them.
   std::vector<HostTensor> runEveryCut(const std::vector<HostTensor> &arguments);
-  /// The best time of all kernels together of `repeats` runs, in seconds.
-  double bestSeconds(const std::vector<HostTensor> &arguments, int repeats, int threads);
+  /// The best time of all kernels together of `repeats` runs, in seconds; `cold`: with other data
+  /// in the caches.
+  double bestSeconds(const std::vector<HostTensor> &arguments, int repeats, int threads,
+                     bool cold = false);
 
   mlir::ModuleOp module() { return *owner; }
   const std::string &object() const { return bytes; }
@@ -86,6 +88,7 @@ private:
   mlir::func::FuncOp function;
   std::string bytes;
   rt::KernelLibrary library;
+  bool measuring = false;
 };
 
 } // namespace hadal::test
