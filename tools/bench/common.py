@@ -139,7 +139,7 @@ def median(values):
 
 
 def spread(values):
-    """Median, and what half of the values lie between."""
+    """Median, what half of the values lie between, and the best."""
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
-    return f"{median(values) * 1e3:.1f} ms (half of them {low * 1e3:.1f} to {high * 1e3:.1f})"
+    return f"{median(values) * 1e3:.1f} ms (half {low * 1e3:.1f} to {high * 1e3:.1f}, best {ordered[0] * 1e3:.1f})"
