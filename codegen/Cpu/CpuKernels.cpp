@@ -99,6 +99,12 @@ void CpuKernels::runOnOperation() {
         << cpuName;
     return signalPassFailure();
   }
+  SmallVector<std::string> features = cpu::cpuFeatures(cpuName);
+  for (const char *needed : {"avx2", "fma"})
+    if (!llvm::is_contained(features, needed)) {
+      module.emitError("expected a CPU with ") << needed << " in hadal.cpu; found " << cpuName;
+      return signalPassFailure();
+    }
   target = cpu::targetOf(cpuName);
   functions.clear();
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());

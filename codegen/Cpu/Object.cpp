@@ -100,10 +100,9 @@ static std::unique_ptr<llvm::TargetMachine> machineFor(StringRef cpu) {
   std::string features;
   std::unique_ptr<llvm::MCSubtargetInfo> info = describeCpu(cpu);
   for (const llvm::SubtargetFeatureKV &feature : info->getAllProcessorFeatures())
-    if (StringRef(feature.Key).starts_with("avx") || feature.Key == StringRef("fma4") ||
-        feature.Key == StringRef("xop"))
-      if (!llvm::is_contained(has, StringRef(feature.Key)))
-        features += (features.empty() ? "-" : ",-") + std::string(feature.Key);
+    if (StringRef name(feature.Key);
+        (name.starts_with("avx") || name == "gfni") && !llvm::is_contained(has, name))
+      features += (features.empty() ? "-" : ",-") + std::string(feature.Key);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // a multiply and an add stay two roundings
   return std::unique_ptr<llvm::TargetMachine>(
@@ -240,6 +239,8 @@ static std::string link(ArrayRef<Bytes> objects, std::string &shared) {
                                     "-o",
                                     folder.file("kernels.so")};
   for (auto [i, object] : llvm::enumerate(objects)) {
+    if (object.empty())
+      continue;
     words.push_back(folder.file(Twine(i) + ".o"));
     if (std::error_code error = writeFile(words.back(), object))
       return "cannot write " + words.back() + ": " + error.message();
@@ -278,6 +279,8 @@ FailureOr<std::string> buildSharedObject(ModuleOp kernels, StringRef cpu, bool c
   std::vector<Bytes> objects(kParts);
   Target target = targetOf(cpu);
   parallelFor(context, 0, kParts, [&](size_t i) {
+    if (i && parts[i]->getBody()->empty())
+      return; // fewer functions than parts
     llvm::LLVMContext llvmContext;
     std::unique_ptr<llvm::Module> module =
         translateModuleToLLVMIR(*parts[i], llvmContext, "kernels", /*disableVerification=*/true);

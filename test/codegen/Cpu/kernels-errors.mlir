@@ -1,10 +1,16 @@
 // RUN: split-file %s %t
 // RUN: not hadal-opt %t/cpu.mlir --hadal-cpu-kernels 2>&1 | FileCheck %s --check-prefix=CPU
+// RUN: not hadal-opt %t/old.mlir --hadal-cpu-kernels 2>&1 | FileCheck %s --check-prefix=OLD
 // RUN: not hadal-opt %t/region.mlir --hadal-cpu-kernels 2>&1 | FileCheck %s --check-prefix=REGION
 
 //--- cpu.mlir
 // CPU: error: expected the name of an x86-64 CPU that LLVM knows in hadal.cpu; found cray-1
 module attributes {hadal.cpu = "cray-1"} {
+}
+
+//--- old.mlir
+// OLD: error: expected a CPU with avx2 in hadal.cpu; found nehalem
+module attributes {hadal.cpu = "nehalem"} {
 }
 
 //--- region.mlir
