@@ -65,20 +65,23 @@ void emitSingle(SingleWriter &w, SquareSumOp op) {
     return b.addf(sum, b.mulf(x, x));
   };
   w.blocks(b.sizes[0], kNormBlock, [&](Value first, Value count) {
-    // Two sums run side by side over pairs of vectors; the rest goes to the first.
-    int64_t lanes = b.target.lanes;
-    Value pairs = b.mul(b.div(count, 2 * lanes), 2 * lanes);
-    auto sums = b.loop(b.index(0), pairs, 2 * lanes, {zero, zero}, [&](Value at, ValueRange so) {
-      Value here = b.add(first, at);
-      return SmallVector<Value>{square(here, Value(), so[0]),
-                                square(b.add(here, lanes), Value(), so[1])};
+    // Four sums run side by side over blocks of four vectors; the rest goes to the first.
+    constexpr int64_t kSums = 4;
+    int64_t lanes = b.target.lanes, stride = kSums * lanes;
+    Value whole = b.mul(b.div(count, stride), stride);
+    SmallVector<Value> zeros(kSums, zero);
+    auto sums = b.loop(b.index(0), whole, stride, zeros, [&](Value at, ValueRange so) {
+      SmallVector<Value> next;
+      for (int64_t i = 0; i < kSums; ++i)
+        next.push_back(square(b.add(b.add(first, at), i * lanes), Value(), so[size_t(i)]));
+      return next;
     });
-    Value start = b.add(first, pairs);
-    Value rest =
-        b.vectorLoop(b.sub(count, pairs), sums[0], [&](Value at, Value mask, ValueRange so) {
-          return SmallVector<Value>{square(b.add(start, at), mask, so[0])};
-        })[0];
-    b.store(b.sumLanes(b.addf(rest, sums[1])), result, b.div(first, kNormBlock));
+    Value start = b.add(first, whole);
+    sums[0] = b.vectorLoop(b.sub(count, whole), sums[0], [&](Value at, Value mask, ValueRange so) {
+      return SmallVector<Value>{square(b.add(start, at), mask, so[0])};
+    })[0];
+    Value total = b.addf(b.addf(sums[0], sums[1]), b.addf(sums[2], sums[3]));
+    b.store(b.sumLanes(total), result, b.div(first, kNormBlock));
   });
 }
 

@@ -134,6 +134,18 @@ TEST(Rows, EmbeddingAndJoin) {
       }
 }
 
+// A half that nobody reads goes nowhere.
+TEST(Rows, JoinGradientHalves) {
+  for (bool hidden : {false, true}) {
+    Component c;
+    std::string g = c.random({2, 3, 20});
+    c.line("%ge, %gh = hadal.mtp_join_gradient " + g +
+           " {hidden_tokens = 5 : i64} : " + type({2, 3, 20}));
+    c.result(hidden ? "%gh" : "%ge", type({2, hidden ? 5 : 3, 10}));
+    expectReference(c);
+  }
+}
+
 TEST(Rows, LastToken) {
   for (int32_t valid : {1, 3, 6}) {
     Component c;
