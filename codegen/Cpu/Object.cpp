@@ -101,7 +101,8 @@ static std::unique_ptr<llvm::TargetMachine> machineFor(StringRef cpu) {
   std::unique_ptr<llvm::MCSubtargetInfo> info = describeCpu(cpu);
   for (const llvm::SubtargetFeatureKV &feature : info->getAllProcessorFeatures())
     if (StringRef name(feature.Key);
-        (name.starts_with("avx") || name == "gfni") && !llvm::is_contained(has, name))
+        (name.starts_with("avx") || name == "gfni" || name == "fma4" || name == "xop") &&
+        !llvm::is_contained(has, name))
       features += (features.empty() ? "-" : ",-") + std::string(feature.Key);
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict; // a multiply and an add stay two roundings

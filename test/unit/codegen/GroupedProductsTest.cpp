@@ -5,6 +5,8 @@
 
 #include "test/unit/codegen/KernelHarness.h"
 
+#include "codegen/Cpu/Object.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -37,21 +39,23 @@ HostTensor grouped(const HostTensor &rows, const HostTensor &weight, int64_t col
 }
 
 TEST(GroupedProducts, EachExpertHasItsMatrix) {
-  for (bool transposed : {false, true}) {
+  for (auto [transposed, cpu] :
+       {std::pair(false, ""), {true, ""}, {false, "znver4"}, {true, "znver4"}}) {
     std::string w = transposed ? "tensor<4x20x37xf32>" : "tensor<4x37x20xf32>";
     KernelHarness harness(
         "func.func @f(%x: tensor<30x20xf32>, %w: " + w +
-        ", %o: tensor<5xi64>) -> tensor<30x37xf32> {\n"
-        "  %r = hadal.kernel(%x, %w, %o) : (tensor<30x20xf32>, " +
-        w +
-        ", tensor<5xi64>) -> tensor<30x37xf32> {\n"
-        "  ^bb0(%a: tensor<30x20xf32>, %b: " +
-        w +
-        ", %c: tensor<5xi64>):\n"
-        "    %d = hadal.grouped_linear %a, %b, %c " +
-        (transposed ? "{transpose_weight}" : "") + " : tensor<30x20xf32>, " + w +
-        ", tensor<5xi64>\n"
-        "    hadal.yield %d : tensor<30x37xf32>\n  }\n  return %r : tensor<30x37xf32>\n}\n");
+            ", %o: tensor<5xi64>) -> tensor<30x37xf32> {\n"
+            "  %r = hadal.kernel(%x, %w, %o) : (tensor<30x20xf32>, " +
+            w +
+            ", tensor<5xi64>) -> tensor<30x37xf32> {\n"
+            "  ^bb0(%a: tensor<30x20xf32>, %b: " +
+            w +
+            ", %c: tensor<5xi64>):\n"
+            "    %d = hadal.grouped_linear %a, %b, %c " +
+            (transposed ? "{transpose_weight}" : "") + " : tensor<30x20xf32>, " + w +
+            ", tensor<5xi64>\n"
+            "    hadal.yield %d : tensor<30x37xf32>\n  }\n  return %r : tensor<30x37xf32>\n}\n",
+        cpu, hadal::cpu::hostCpu());
     HostTensor rows = randomTensor({kRows, 20}, 1);
     HostTensor weight = transposed ? randomTensor({4, 20, 37}, 2) : randomTensor({4, 37, 20}, 2);
     HostTensor offsets = tensorOf<int64_t>({5}, kOffsets);

@@ -4,6 +4,8 @@
 
 #include "test/unit/codegen/KernelHarness.h"
 
+#include "codegen/Cpu/Object.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -30,7 +32,6 @@ class WeightGradient : public ::testing::TestWithParam<Case> {};
 
 TEST_P(WeightGradient, IsTheChainOfItsRows) {
   auto [rows, out, in] = GetParam();
-  KernelHarness harness(gradientModule(rows, out, in));
   HostTensor gradient = randomTensor({1, rows, out}, 1), input = randomTensor({1, rows, in}, 2),
              accumulator = randomTensor({out, in}, 3);
   HostTensor expected = accumulator;
@@ -41,7 +42,10 @@ TEST_P(WeightGradient, IsTheChainOfItsRows) {
         sum = std::fma(gradient.f32()[r * out + o], input.f32()[r * in + i], sum);
       expected.f32()[o * in + i] += sum;
     }
-  EXPECT_TRUE(harness.runEveryCut({gradient, input, accumulator})[0].sameBits(expected));
+  for (const char *cpu : {"", "znver4"}) {
+    KernelHarness harness(gradientModule(rows, out, in), cpu, hadal::cpu::hostCpu());
+    EXPECT_TRUE(harness.runEveryCut({gradient, input, accumulator})[0].sameBits(expected)) << cpu;
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Shapes, WeightGradient,
                          ::testing::Values(Case{1, 1, 1}, Case{7, 13, 17}, Case{192, 96, 64},
