@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The headers of MLIR that nearly every compiler source includes, precompiled once. A source still includes what it
-// uses: this file only makes that cheap.
+// The headers of MLIR that nearly every compiler source includes, precompiled once. A source still
+// includes what it uses: this file only makes that cheap.
 
 #ifndef HADAL_CMAKE_MLIRHEADERS_H
 #define HADAL_CMAKE_MLIRHEADERS_H
 
-#include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/SmallVector.h"
-#include "llvm/ADT/StringSwitch.h"
-#include "llvm/ADT/TypeSwitch.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/raw_ostream.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -39,5 +33,11 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/DialectConversion.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/raw_ostream.h"
 
 #endif // HADAL_CMAKE_MLIRHEADERS_H

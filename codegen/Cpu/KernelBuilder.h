@@ -49,7 +49,8 @@ public:
   Value begin, end;               ///< index; the range of the grid
   Value scratch;                  ///< !llvm.ptr, aligned to 64 bytes
 
-  // --- constants and index arithmetic (folded where both sides are constant); quotients are of values >= 0 ---
+  // --- constants and index arithmetic (folded where both sides are constant); quotients are of
+  // values >= 0 ---
   Value index(int64_t value);
   Value i32(int64_t value);
   Value i64(int64_t value);
@@ -80,8 +81,9 @@ public:
   /// vector<lanes x f32>; with a mask lanes that are off read nothing and are 0.
   Value loadVector(Value pointer, Value at, Value mask = {});
   void storeVector(Value vector, Value pointer, Value at, Value mask = {});
-  /// Asks for the cache lines of `elements` f32 (a constant) ahead of their use, wherever the pointer leads: in the
-  /// first-level cache to be written, or in the second-level cache to be read.
+  /// Asks for the cache lines of `elements` f32 (a constant) ahead of their use, wherever the
+  /// pointer leads: in the first-level cache to be written, or in the second-level cache to be
+  /// read.
   void prefetch(Value pointer, Value at, int64_t elements, bool write);
 
   // --- vectors of target.lanes f32 ---
