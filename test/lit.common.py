@@ -3,8 +3,7 @@
 # What the lit tests and the unit tests share: the environment of the sanitizers and a limit on the time of one test.
 
 if config.sanitize:
-    # LLVM's shared libraries are not instrumented: their arenas and containers must not mark memory as forbidden.
-    config.environment["ASAN_OPTIONS"] = "allow_user_poisoning=0:detect_leaks=0:detect_stack_use_after_return=0"
+    config.environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"
     config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
     config.environment["ASAN_SYMBOLIZER_PATH"] = config.llvm_tools_dir + "/llvm-symbolizer"
     config.available_features.add("sanitize")
