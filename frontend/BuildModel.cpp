@@ -30,7 +30,8 @@ public:
   ValueRange apply(func::FuncOp component, ValueRange inputs, int64_t layer = -1) {
     IntegerAttr at = layer < 0 ? IntegerAttr() : builder.getI64IntegerAttr(layer);
     return ApplyOp::create(builder, loc, component.getResultTypes(),
-                           FlatSymbolRefAttr::get(component), inputs, at, StringAttr())
+                           FlatSymbolRefAttr::get(component), inputs, at, StringAttr(),
+                           /*stage=*/IntegerAttr())
         .getOutputs();
   }
   void output(const llvm::Twine &name, Value value) {

@@ -6,6 +6,7 @@
 #define HADAL_DIALECTS_HADAL_HADALOPS_TD
 
 include "dialects/Hadal/Attention.td"
+include "dialects/Hadal/Exchange.td"
 include "dialects/Hadal/Experts.td"
 include "dialects/Hadal/Layers.td"
 include "dialects/Hadal/Loss.td"

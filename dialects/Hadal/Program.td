@@ -18,9 +18,11 @@ def Hadal_ApplyOp : Hadal_Op<"apply", [DeclareOpInterfaceMethods<SymbolUserOpInt
 
     - C1: `component` names a function whose unbound arguments and results have these types.
     - C2: `layer` is there exactly when a binding of the component holds `{layer}`; `parameter` likewise.
+
+    `stage`: the pipeline stage it runs on, from passes/Partition on.
   }];
   let arguments = (ins FlatSymbolRefAttr:$component, Variadic<AnyType>:$inputs, OptionalAttr<I64Attr>:$layer,
-                       OptionalAttr<StrAttr>:$parameter);
+                       OptionalAttr<StrAttr>:$parameter, OptionalAttr<I64Attr>:$stage);
   let results = (outs Variadic<AnyType>:$outputs);
   let assemblyFormat = "$component (`layer` $layer^)? (`parameter` $parameter^)? `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs)";
 }

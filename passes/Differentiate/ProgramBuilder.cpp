@@ -64,7 +64,8 @@ ApplyOp ProgramBuilder::apply(func::FuncOp component, ValueRange operands, Integ
   return ApplyOp::create(builder, function.getLoc(), component.getResultTypes(),
                          FlatSymbolRefAttr::get(component.getSymNameAttr()), operands,
                          bindsTo(component, "{layer}") ? layer : IntegerAttr(),
-                         bindsTo(component, "{parameter}") ? parameter : StringAttr());
+                         bindsTo(component, "{parameter}") ? parameter : StringAttr(),
+                         /*stage=*/IntegerAttr());
 }
 
 void ProgramBuilder::output(StringRef name, Value value) {
