@@ -6,6 +6,7 @@
 
 #include "passes/Schedule/Order.h"
 #include "passes/Schedule/Passes.h"
+#include "passes/Schedule/SchedulePass.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -75,15 +76,7 @@ namespace hadal {
 #include "passes/Schedule/Passes.h.inc"
 
 namespace {
-struct DualPipePass : impl::DualPipePassBase<DualPipePass> {
-  void runOnOperation() override {
-    int64_t found = 0, most = 0;
-    if (failed(expandSchedules(getOperation(), "dualpipe", found, most)))
-      return signalPassFailure();
-    chunks += found;
-    peak.updateMax(most);
-  }
-};
+struct DualPipePass : SchedulePass<impl::DualPipePassBase<DualPipePass>> {};
 } // namespace
 
 } // namespace hadal

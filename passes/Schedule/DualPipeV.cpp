@@ -6,6 +6,7 @@
 
 #include "passes/Schedule/Order.h"
 #include "passes/Schedule/Passes.h"
+#include "passes/Schedule/SchedulePass.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -26,15 +27,7 @@ namespace hadal {
 #include "passes/Schedule/Passes.h.inc"
 
 namespace {
-struct DualPipeVPass : impl::DualPipeVPassBase<DualPipeVPass> {
-  void runOnOperation() override {
-    int64_t found = 0, most = 0;
-    if (failed(expandSchedules(getOperation(), "dualpipev", found, most)))
-      return signalPassFailure();
-    chunks += found;
-    peak.updateMax(most);
-  }
-};
+struct DualPipeVPass : SchedulePass<impl::DualPipeVPassBase<DualPipeVPass>> {};
 } // namespace
 
 } // namespace hadal

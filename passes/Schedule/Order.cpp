@@ -3,8 +3,7 @@
 // See Order.h.
 
 #include "passes/Schedule/Order.h"
-
-#include "dialects/Pipe/Pipe.h"
+#include "passes/Schedule/SchedulePass.h"
 
 #include "llvm/ADT/STLExtras.h"
 

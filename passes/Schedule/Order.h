@@ -6,15 +6,12 @@
 #ifndef HADAL_PASSES_SCHEDULE_ORDER_H
 #define HADAL_PASSES_SCHEDULE_ORDER_H
 
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringRef.h"
 
 #include <deque>
 #include <string>
 #include <vector>
-
-namespace mlir {
-class ModuleOp;
-} // namespace mlir
 
 namespace hadal::pipe {
 
@@ -68,6 +65,11 @@ Order orderDualPipeV(int64_t ranks, int64_t microBatches);
 /// Of the algorithm of that name.
 Order orderOf(llvm::StringRef algorithm, int64_t ranks, int64_t microBatches);
 
+/// The row of a rank with `behind` ranks behind it in 1F1B and what follows its rhythm;
+/// `backward(i)` writes the backward part of micro-batch i.
+void writeOneF1B(RankWriter &writer, int64_t behind, int64_t microBatches,
+                 llvm::function_ref<void(int64_t)> backward);
+
 /// The row of a rank in the eight steps that DualPipe and DualPipeV share. `half`: the rank's
 /// distance from the end of its half of `halves` ranks; `chunks` a local phase; `swapped`: phase 0
 /// is direction 1.
@@ -86,12 +88,5 @@ struct OrderCheck {
 OrderCheck validateOrder(const Order &order);
 
 } // namespace hadal::pipe
-
-namespace hadal {
-/// What the passes of the algorithms do: orders and proves the schedules of one algorithm. Adds to
-/// the statistics.
-llvm::LogicalResult expandSchedules(mlir::ModuleOp module, llvm::StringRef algorithm,
-                                    int64_t &chunks, int64_t &peak);
-} // namespace hadal
 
 #endif // HADAL_PASSES_SCHEDULE_ORDER_H

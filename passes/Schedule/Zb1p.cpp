@@ -6,6 +6,7 @@
 
 #include "passes/Schedule/Order.h"
 #include "passes/Schedule/Passes.h"
+#include "passes/Schedule/SchedulePass.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -14,16 +15,11 @@ pipe::Order pipe::orderZb1p(int64_t ranks, int64_t microBatches) {
   Order order;
   for (int64_t rank = 0; rank < ranks; ++rank) {
     RankWriter writer(rank, ranks);
-    int64_t ahead = std::min(ranks - 1 - rank, microBatches);
-    for (int64_t i = 0; i < ahead; ++i)
-      writer.forward(0);
-    for (int64_t i = 0; i < microBatches; ++i) {
-      if (i < microBatches - ahead)
-        writer.forward(0);
+    writeOneF1B(writer, ranks - 1 - rank, microBatches, [&](int64_t i) {
       writer.backward(0, /*full=*/false);
       if (i >= rank)
         writer.weights();
-    }
+    });
     while (writer.weightsWait())
       writer.weights();
     order.push_back(writer.finish());
@@ -37,15 +33,7 @@ namespace hadal {
 #include "passes/Schedule/Passes.h.inc"
 
 namespace {
-struct Zb1pPass : impl::Zb1pPassBase<Zb1pPass> {
-  void runOnOperation() override {
-    int64_t found = 0, most = 0;
-    if (failed(expandSchedules(getOperation(), "zb1p", found, most)))
-      return signalPassFailure();
-    chunks += found;
-    peak.updateMax(most);
-  }
-};
+struct Zb1pPass : SchedulePass<impl::Zb1pPassBase<Zb1pPass>> {};
 } // namespace
 
 } // namespace hadal
