@@ -114,6 +114,14 @@ static CheckedTensor checkCache(ShapeCheck &check, Value cache, Value blockTable
   return blocks;
 }
 
+/// Rows a head of the weight W_UK and W_UV [heads * (nope + value), latent].
+static int64_t rowsOfHead(ShapeCheck &check, const CheckedTensor &up, int64_t heads) {
+  check.require(!check.ok() || up.dim(0) % heads == 0, "heads to divide the rows of '" + up.name +
+                                                           "', " + Twine(up.dim(0)) + ", found " +
+                                                           Twine(heads));
+  return up.dim(0) / heads;
+}
+
 /// [1, T, ...].
 static CheckedTensor checkOneSequence(ShapeCheck &check, StringRef name, Value value) {
   CheckedTensor tensor = check.tensor(name, value, 3);
@@ -133,8 +141,6 @@ LogicalResult CacheAppendOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.f32(cache.shape));
 }
 
-int64_t CacheAppendOp::getUpdatedOperand(unsigned) { return getCacheMutable().getOperandNumber(); }
-
 LogicalResult CachedAttentionOp::inferReturnTypes(MLIRContext *context,
                                                   std::optional<Location> location, Adaptor adaptor,
                                                   SmallVectorImpl<Type> &types) {
@@ -149,13 +155,10 @@ LogicalResult CachedAttentionOp::inferReturnTypes(MLIRContext *context,
                     ", what the cache holds beside the latent, found " + Twine(rotary));
   int64_t nope = check.quotient(query, "heads", heads) - rotary;
   check.require(!check.ok() || nope > 0, "heads of 'query' to be wider than rotary_dim");
-  check.require(!check.ok() || up.dim(0) % heads == 0,
-                "heads to divide the rows of 'up_projection', " + Twine(up.dim(0)) + ", found " +
-                    Twine(heads));
-  int64_t value = up.dim(0) / heads - nope;
+  int64_t rows = rowsOfHead(check, up, heads), value = rows - nope;
   check.require(!check.ok() || value > 0,
                 "'up_projection' to have more rows than keys have values, " + Twine(nope) +
-                    " a head, found " + Twine(up.dim(0) / heads));
+                    " a head, found " + Twine(rows));
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(query.withLast(heads * value)));
@@ -169,15 +172,11 @@ LogicalResult AbsorbQueryOp::inferReturnTypes(MLIRContext *context,
   CheckedTensor up = check.tensor("up_projection", adaptor.getUpProjection(), 2);
   int64_t heads = check.positive("heads", adaptor.getHeads()), rotary = adaptor.getRotaryDim();
   int64_t head = check.quotient(query, "heads", heads); // C1
-  check.require(!check.ok() || up.dim(0) % heads == 0,
-                "heads to divide the rows of 'up_projection', " + Twine(up.dim(0)) + ", found " +
-                    Twine(heads));
-  check.require(rotary > 0 && rotary < head, "rotary_dim to be positive and below " + Twine(head) +
-                                                 ", the size of a query's head, found " +
-                                                 Twine(rotary));
-  check.require(!check.ok() || head - rotary < up.dim(0) / heads,
-                "'up_projection' to have more than " + Twine(head - rotary) +
-                    " rows a head, found " + Twine(up.dim(0) / heads));
+  int64_t rows = rowsOfHead(check, up, heads);
+  check.part("rotary_dim", rotary, head, "the size of a query's head");
+  check.require(!check.ok() || head - rotary < rows, "'up_projection' to have more than " +
+                                                         Twine(head - rotary) +
+                                                         " rows a head, found " + Twine(rows));
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(query.withLast(heads * (up.last() + rotary))));
@@ -192,9 +191,7 @@ LogicalResult LatentAttentionOp::inferReturnTypes(MLIRContext *context,
   int64_t heads = check.positive("heads", adaptor.getHeads()), latent = adaptor.getLatentDim();
   int64_t head = check.quotient(query, "heads", heads); // C1
   check.size(cache, 2, head, "the size of a query's head");
-  check.require(latent > 0 && latent < head, "latent_dim to be positive and below " + Twine(head) +
-                                                 ", the size of a query's head, found " +
-                                                 Twine(latent));
+  check.part("latent_dim", latent, head, "the size of a query's head");
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(query.withLast(heads * latent)));
@@ -209,12 +206,8 @@ LogicalResult ExpandValueOp::inferReturnTypes(MLIRContext *context,
   int64_t heads = check.positive("heads", adaptor.getHeads()), value = adaptor.getValueDim();
   int64_t head = check.quotient(latent, "heads", heads); // C1
   check.size(up, 1, head, "the latent's size");
-  check.require(!check.ok() || up.dim(0) % heads == 0,
-                "heads to divide the rows of 'up_projection', " + Twine(up.dim(0)) + ", found " +
-                    Twine(heads));
-  check.require(value > 0 && value < up.dim(0) / heads,
-                "value_dim to be positive and below " + Twine(up.dim(0) / heads) +
-                    ", the rows of a head, found " + Twine(value));
+  int64_t rows = rowsOfHead(check, up, heads);
+  check.part("value_dim", value, rows, "the rows of a head");
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(latent.withLast(heads * value)));

@@ -74,7 +74,7 @@ def Hadal_SumHeadsOp : Hadal_PureOp<"sum_heads"> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-def Hadal_CacheAppendOp : Hadal_UpdatingOp<"cache_append"> {
+def Hadal_CacheAppendOp : Hadal_UpdatingOp<"cache_append", ["cache"]> {
   let summary = "writes latents and rotated keys into the latent cache";
   let description = [{
     For t < min(T, valid): row position + t of the cache becomes [latent[0, t] | key_rotary[0, t]]. Row p lies in block

@@ -68,10 +68,6 @@ LogicalResult AccumulateCountsOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.i64(total.shape));
 }
 
-int64_t AccumulateCountsOp::getUpdatedOperand(unsigned) {
-  return getTotalMutable().getOperandNumber();
-}
-
 /// `slot` [B, T, K], with `source` [B T K] its inverse.
 template <typename Adaptor> static CheckedTensor checkOrder(ShapeCheck &check, Adaptor adaptor) {
   CheckedTensor slot = check.tensor("slot", adaptor.getSlot(), 3);
@@ -145,10 +141,6 @@ LogicalResult GroupedWeightGradientOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.f32(accumulator.shape));
 }
 
-int64_t GroupedWeightGradientOp::getUpdatedOperand(unsigned) {
-  return getAccumulatorMutable().getOperandNumber();
-}
-
 /// `scores` [B, T, E] and the number of chosen experts.
 template <typename Adaptor> static CheckedTensor checkBalance(ShapeCheck &check, Adaptor adaptor) {
   CheckedTensor scores = check.tensor("scores", adaptor.getScores(), 3);
@@ -192,5 +184,3 @@ LogicalResult BiasUpdateOp::inferReturnTypes(MLIRContext *context, std::optional
   check.shape(check.tensor("counts", adaptor.getCounts(), 1), bias.shape); // C1
   return check.infer(types, check.f32(bias.shape));
 }
-
-int64_t BiasUpdateOp::getUpdatedOperand(unsigned) { return getBiasMutable().getOperandNumber(); }

@@ -58,7 +58,7 @@ def Hadal_SortByExpertOp : Hadal_PureOp<"sort_by_expert"> {
   let assemblyFormat = "$experts attr-dict `:` type($experts)";
 }
 
-def Hadal_AccumulateCountsOp : Hadal_UpdatingOp<"accumulate_counts"> {
+def Hadal_AccumulateCountsOp : Hadal_UpdatingOp<"accumulate_counts", ["total"]> {
   let summary = "adds expert counts to a running total";
   let description = "result = total + counts, both [E]. Updates `total`. C1: same type.";
   let arguments = (ins Hadal_I64:$counts, Hadal_I64:$total);
@@ -120,7 +120,7 @@ def Hadal_GroupedLinearOp : Hadal_ForwardOp<"grouped_linear"> {
   let assemblyFormat = "$rows `,` $weight `,` $offsets attr-dict `:` type($rows) `,` type($weight) `,` type($offsets)";
 }
 
-def Hadal_GroupedWeightGradientOp : Hadal_UpdatingOp<"grouped_weight_gradient"> {
+def Hadal_GroupedWeightGradientOp : Hadal_UpdatingOp<"grouped_weight_gradient", ["accumulator"]> {
   let summary = "weight gradients of hadal.grouped_linear, added to an accumulator";
   let description = [{
     result[e] = accumulator[e] + sum over the rows s of expert e of gradient[s]^T rows[s], rows ascending. Updates
@@ -162,7 +162,7 @@ def Hadal_SequenceBalanceGradientOp : Hadal_PureOp<"sequence_balance_gradient"> 
   let assemblyFormat = "$seed `,` $scores `,` $fractions attr-dict `:` type($seed) `,` type($scores) `,` type($fractions)";
 }
 
-def Hadal_BiasUpdateOp : Hadal_UpdatingOp<"bias_update"> {
+def Hadal_BiasUpdateOp : Hadal_UpdatingOp<"bias_update", ["bias"]> {
   let summary = "auxiliary-loss-free balancing: moves the selection bias";
   let description = [{
     result[e] = bias[e] + speed sign(sum_i counts[i] - E counts[e]), sign(0) = 0, in integers. Updates `bias`.

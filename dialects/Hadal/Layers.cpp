@@ -39,10 +39,6 @@ LogicalResult WeightGradientOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.f32(accumulator.shape));
 }
 
-int64_t WeightGradientOp::getUpdatedOperand(unsigned) {
-  return getAccumulatorMutable().getOperandNumber();
-}
-
 LogicalResult RmsNormOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                           Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
@@ -76,10 +72,6 @@ LogicalResult RmsNormWeightGradientOp::inferReturnTypes(MLIRContext *context,
               input.leading());
   check.shape(check.tensor("accumulator", adaptor.getAccumulator(), 1), input.last());
   return check.infer(types, check.f32(input.last()));
-}
-
-int64_t RmsNormWeightGradientOp::getUpdatedOperand(unsigned) {
-  return getAccumulatorMutable().getOperandNumber();
 }
 
 LogicalResult SwigluOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
@@ -136,18 +128,12 @@ LogicalResult EmbeddingGradientOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.f32(accumulator.shape));
 }
 
-int64_t EmbeddingGradientOp::getUpdatedOperand(unsigned) {
-  return getAccumulatorMutable().getOperandNumber();
-}
-
 LogicalResult SplitOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                         Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor input = check.tensor("input", adaptor.getInput());
   int64_t size = adaptor.getSize();
-  check.require(size > 0 && size < input.last(),
-                "size to be positive and below " + Twine(input.last()) +
-                    ", the last dimension of 'input', found " + Twine(size)); // C1
+  check.part("size", size, input.last(), "the last dimension of 'input'"); // C1
   if (!check.ok())
     return failure();
   return check.infer(

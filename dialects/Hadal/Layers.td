@@ -33,9 +33,17 @@ class Hadal_ForwardOp<string mnemonic, list<Trait> traits = []>
     : Hadal_PureOp<mnemonic,
                    !listconcat([DeclareOpInterfaceMethods<Hadal_DifferentiableOpInterface>], traits)>;
 
-/// An op whose result i updates the operand named in `updated` (all other results are tensors of their own).
-class Hadal_UpdatingOp<string mnemonic, list<Trait> traits = []>
-    : Hadal_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Hadal_InPlaceOpInterface>], traits)>;
+/// An op whose result i updates operand updated[i] (further results are tensors of their own).
+class Hadal_UpdatingOp<string mnemonic, list<string> updated, list<Trait> traits = []>
+    : Hadal_PureOp<mnemonic, !listconcat([DeclareOpInterfaceMethods<Hadal_InPlaceOpInterface>], traits)> {
+  let extraClassDefinition = [{
+    int64_t $cppClass::getUpdatedOperand(unsigned result) {
+      const int64_t operands[] = }] # "{" # !interleave(!foreach(name, updated,
+        "get" # !toupper(!substr(name, 0, 1)) # !substr(name, 1) # "Mutable().getOperandNumber()"), ", ") # "};" # [{
+      return result < std::size(operands) ? operands[result] : -1;
+    }
+  }];
+}
 
 def Hadal_AddOp : Hadal_ForwardOp<"add"> {
   let summary = "sum of two tensors, element by element";
@@ -60,7 +68,7 @@ def Hadal_LinearOp : Hadal_ForwardOp<"linear"> {
   let assemblyFormat = "$input `,` $weight attr-dict `:` type($input) `,` type($weight)";
 }
 
-def Hadal_WeightGradientOp : Hadal_UpdatingOp<"weight_gradient"> {
+def Hadal_WeightGradientOp : Hadal_UpdatingOp<"weight_gradient", ["accumulator"]> {
   let summary = "weight gradient of hadal.linear, added to an accumulator";
   let description = [{
     result[o, i] = accumulator[o, i] + sum_r gradient[r, o] input[r, i], rows r ascending. Updates `accumulator`.
@@ -98,7 +106,7 @@ def Hadal_RmsNormGradientOp : Hadal_PureOp<"rms_norm_gradient"> {
   let assemblyFormat = "$gradient `,` $input `,` $inverse_rms `,` $weight attr-dict `:` type($gradient) `,` type($input) `,` type($inverse_rms) `,` type($weight)";
 }
 
-def Hadal_RmsNormWeightGradientOp : Hadal_UpdatingOp<"rms_norm_weight_gradient"> {
+def Hadal_RmsNormWeightGradientOp : Hadal_UpdatingOp<"rms_norm_weight_gradient", ["accumulator"]> {
   let summary = "weight gradient of hadal.rms_norm, added to an accumulator";
   let description = [{
     result[i] = accumulator[i] + sum_r gradient[r, i] input[r, i] inverse_rms[r]. Updates `accumulator`.
@@ -148,7 +156,7 @@ def Hadal_EmbeddingOp : Hadal_ForwardOp<"embedding"> {
   let assemblyFormat = "$ids `,` $table attr-dict `:` type($ids) `,` type($table)";
 }
 
-def Hadal_EmbeddingGradientOp : Hadal_UpdatingOp<"embedding_gradient"> {
+def Hadal_EmbeddingGradientOp : Hadal_UpdatingOp<"embedding_gradient", ["accumulator"]> {
   let summary = "table gradient of hadal.embedding, added to an accumulator";
   let description = [{
     result[v] = accumulator[v] + sum over (b, t) with ids[b, t + offset] = v of gradient[b, t], b and t ascending.

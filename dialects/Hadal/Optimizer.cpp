@@ -25,10 +25,6 @@ LogicalResult AccumulateSquaresOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.f64({}));
 }
 
-int64_t AccumulateSquaresOp::getUpdatedOperand(unsigned) {
-  return getTotalMutable().getOperandNumber();
-}
-
 LogicalResult ClipFactorOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                              Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
@@ -46,25 +42,10 @@ LogicalResult AdamwOp::inferReturnTypes(MLIRContext *context, std::optional<Loca
   return check.infer(types, SmallVector<Type>(3, check.f32(parameter.shape)));
 }
 
-int64_t AdamwOp::getUpdatedOperand(unsigned result) {
-  switch (result) {
-  case 0:
-    return getParameterMutable().getOperandNumber();
-  case 1:
-    return getMoment1Mutable().getOperandNumber();
-  default:
-    return getMoment2Mutable().getOperandNumber();
-  }
-}
-
 LogicalResult AccumulateOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                              Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor accumulator = check.tensor("accumulator", adaptor.getAccumulator());
   check.sameType(check.tensor("value", adaptor.getValue()), accumulator); // C1
   return check.infer(types, check.f32(accumulator.shape));
-}
-
-int64_t AccumulateOp::getUpdatedOperand(unsigned) {
-  return getAccumulatorMutable().getOperandNumber();
 }

@@ -18,7 +18,7 @@ def Hadal_SquareSumOp : Hadal_PureOp<"square_sum"> {
   let assemblyFormat = "$gradient attr-dict `:` type($gradient)";
 }
 
-def Hadal_AccumulateSquaresOp : Hadal_UpdatingOp<"accumulate_squares"> {
+def Hadal_AccumulateSquaresOp : Hadal_UpdatingOp<"accumulate_squares", ["total"]> {
   let summary = "adds block sums, in order, to a running total";
   let description = "result = total + blocks[0] + blocks[1] + ..., f64, in that order. Updates `total` (rank 0).";
   let arguments = (ins Hadal_F64:$blocks, Hadal_F64Scalar:$total);
@@ -37,7 +37,7 @@ def Hadal_ClipFactorOp : Hadal_PureOp<"clip_factor"> {
   let assemblyFormat = "$total attr-dict `:` type($total)";
 }
 
-def Hadal_AdamwOp : Hadal_UpdatingOp<"adamw"> {
+def Hadal_AdamwOp : Hadal_UpdatingOp<"adamw", ["parameter", "moment1", "moment2"]> {
   let summary = "one AdamW step of a parameter";
   let description = [{
     g = gradient factor; p *= 1 - learning_rate weight_decay; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
@@ -52,7 +52,7 @@ def Hadal_AdamwOp : Hadal_UpdatingOp<"adamw"> {
   let assemblyFormat = "$parameter `,` $gradient `,` $moment1 `,` $moment2 `,` $learning_rate `,` $correction1 `,` $correction2 `,` $factor attr-dict `:` type($parameter) `,` type($gradient) `,` type($moment1) `,` type($moment2) `,` type($learning_rate) `,` type($correction1) `,` type($correction2) `,` type($factor)";
 }
 
-def Hadal_AccumulateOp : Hadal_UpdatingOp<"accumulate"> {
+def Hadal_AccumulateOp : Hadal_UpdatingOp<"accumulate", ["accumulator"]> {
   let summary = "adds a tensor to an accumulator";
   let description = "result = accumulator + value, element by element. Updates `accumulator`. C1: same type.";
   let arguments = (ins Hadal_F32:$value, Hadal_F32:$accumulator);

@@ -114,6 +114,11 @@ int64_t ShapeCheck::positive(StringRef name, int64_t value) {
   return require(value > 0, name + " to be positive, found " + llvm::Twine(value)) ? value : 1;
 }
 
+void ShapeCheck::part(StringRef name, int64_t value, int64_t whole, StringRef what) {
+  require(value > 0 && value < whole, name + " to be positive and below " + llvm::Twine(whole) +
+                                          ", " + what + ", found " + llvm::Twine(value));
+}
+
 void ShapeCheck::notNegative(StringRef name, const llvm::APFloat &value) {
   require(value.isFinite() && (value.isZero() || !value.isNegative()),
           name + " to be a number that is not negative, found " +
