@@ -94,4 +94,9 @@ private:
 
 } // namespace
 
-FailureOr<std::string> hadal::exportBundle(ModuleOp module) { return BundleExport(module).run(); }
+LogicalResult hadal::exportBundle(ModuleOp module, llvm::raw_ostream &os) {
+  FailureOr<std::string> bundle = BundleExport(module).run();
+  if (succeeded(bundle))
+    os << *bundle;
+  return bundle;
+}

@@ -7,14 +7,12 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
-#include <string>
-
 namespace hadal {
 
-/// The bundle of a module that went through --hadal-pipeline: table (runtime/program/bundle.fbs),
-/// machine code, header. Depends on the module only; paths and dates are not in it. Errors are
-/// reported at the op they are about.
-llvm::FailureOr<std::string> exportBundle(mlir::ModuleOp module);
+/// Writes the bundle of a module that went through --hadal-pipeline: table
+/// (runtime/program/bundle.fbs), machine code, header. Depends on the module only; paths and dates
+/// are not in it. Errors are reported at the op they are about.
+llvm::LogicalResult exportBundle(mlir::ModuleOp module, llvm::raw_ostream &os);
 
 } // namespace hadal
 

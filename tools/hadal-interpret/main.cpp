@@ -71,10 +71,7 @@ int main(int argc, char **argv) {
   Flags flags;
   if (!parseFlags(argc, argv, "Hadal's reference interpreter of model IR\n"))
     return Refused;
-  DialectRegistry registry;
-  registerDialects(registry);
-  MLIRContext context(registry);
-  context.loadAllAvailableDialects();
+  ToolContext context;
   try {
     return interpret(flags, context);
   } catch (const hadal::rt::InputError &error) {

@@ -139,10 +139,7 @@ int main(int argc, char **argv) {
                               cl::cat(options()));
   if (!parseFlags(argc, argv, "Hadal's ops and what each has\n"))
     return Refused;
-  DialectRegistry registry;
-  registerDialects(registry);
-  MLIRContext context(registry);
-  context.loadAllAvailableDialects();
+  ToolContext context;
   Shown shown;
   for (const std::string &input : inputs) {
     if (!llvm::sys::fs::exists(input))

@@ -50,14 +50,9 @@ int translate(const Flags &flags, MLIRContext &context) {
   return writeOutput(flags.output, [&](llvm::raw_ostream &os) -> LogicalResult {
     if (flags.action == Action::ExportManifest)
       return exportManifest(*module, os);
-    if (import) {
-      module->print(os);
-      return success();
-    }
-    FailureOr<std::string> bundle = exportBundle(*module);
-    if (failed(bundle))
-      return failure();
-    os << *bundle;
+    if (flags.action == Action::ExportBundle)
+      return exportBundle(*module, os);
+    module->print(os);
     return success();
   });
 }
@@ -69,9 +64,6 @@ int main(int argc, char **argv) {
   Flags flags;
   if (!parseFlags(argc, argv, "Hadal's translator between specs, IR and bundles\n"))
     return Refused;
-  DialectRegistry registry;
-  registerDialects(registry);
-  MLIRContext context(registry);
-  context.loadAllAvailableDialects();
+  ToolContext context;
   return translate(flags, context);
 }

@@ -33,4 +33,12 @@ void registerDialects(DialectRegistry &registry) {
                   vector::VectorDialect>();
 }
 
+static DialectRegistry allDialects() {
+  DialectRegistry registry;
+  registerDialects(registry);
+  return registry;
+}
+
+ToolContext::ToolContext() : MLIRContext(allDialects()) { loadAllAvailableDialects(); }
+
 } // namespace hadal::tools
