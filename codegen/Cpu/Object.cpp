@@ -125,7 +125,10 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine, bool ch
   if (checkMemory)
     passes.registerOptimizerLastEPCallback(
         [](llvm::ModulePassManager &manager, llvm::OptimizationLevel, llvm::ThinOrFullLTOPhase) {
-          manager.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions()));
+          // Constants are registered by code: the tables that a linker would collect have bounds
+          // that only it knows.
+          manager.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions(),
+                                                     /*UseGlobalGC=*/false));
         });
   passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
