@@ -26,6 +26,7 @@ static bundle::StorageKind storageKind(pipe::StorageKind kind) {
     return bundle::StorageKind::input;
   case pipe::StorageKind::Output:
     return bundle::StorageKind::output;
+  case pipe::StorageKind::Rows: // not in a storage
   case pipe::StorageKind::Arena:
     return bundle::StorageKind::arena;
   }

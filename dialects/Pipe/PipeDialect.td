@@ -30,6 +30,9 @@ def Pipe_Dialect : Dialect {
 
 def Pipe_StorageKindAttr : EnumAttr<Pipe_Dialect, Pipe_StorageKind, "storage_kind">;
 
+def Pipe_DirectionAttr : EnumAttr<Pipe_Dialect, Pipe_Direction, "direction">;
+def Pipe_RowCountAttr : EnumAttr<Pipe_Dialect, Pipe_RowCount, "row_count">;
+
 def Pipe_BufferType : TypeDef<Pipe_Dialect, "Buffer"> {
   let mnemonic = "buffer";
   let summary = "a window of memory; its shape stands at the pipe.buffer that declares it";
@@ -59,6 +62,17 @@ def Pipe_FrameAttr : Pipe_Attr<"Frame", "frame"> {
   }];
   let parameters = (ins "int64_t":$bytes, OptionalArrayRefParameter<"int64_t">:$offsets);
   let assemblyFormat = "`<` `bytes` `=` $bytes (`,` `offsets` `=` `[` $offsets^ `]`)? `>`";
+}
+
+def Pipe_GroupAttr : Pipe_Attr<"Group", "group"> {
+  let summary = "the ranks that hold a parameter, in the order of its shards";
+  let description = [{
+    `#pipe.group<holders, ranks = [0, 15]>`: all replicas of pipeline rank 0, then all of 15. `expert_holders`: of each of
+    these pipeline ranks only the replicas with this rank's place in the expert group (replica mod expert_parallel), which
+    hold the same experts.
+  }];
+  let parameters = (ins EnumParameter<Pipe_GroupScope>:$scope, ArrayRefParameter<"int64_t">:$ranks);
+  let assemblyFormat = "`<` $scope `,` `ranks` `=` `[` $ranks `]` `>`";
 }
 
 class Pipe_Op<string mnemonic, list<Trait> traits = []> : Op<Pipe_Dialect, mnemonic, traits>;

@@ -91,11 +91,14 @@ LogicalResult BufferOp::verify() {
   RankedTensorType type = tensorType();
   if (!isBufferType(type)) // C1
     return emitOpError("expects a static shape of integers or floats; found ") << type;
-  bool inArena = getKind() == StorageKind::Arena;
-  if (inArena == getStorage().has_value()) // C2
-    return inArena ? emitOpError("in the arena expects no storage; found ") << getStorageAttr()
-                   : emitOpError("expects the name of a storage of kind ")
-                         << stringifyStorageKind(getKind());
+  bool nameless = getKind() == StorageKind::Arena || getKind() == StorageKind::Rows;
+  if (nameless == getStorage().has_value()) // C2
+    return nameless ? emitOpError("of kind ") << stringifyStorageKind(getKind())
+                                              << " expects no storage; found " << getStorageAttr()
+                    : emitOpError("expects the name of a storage of kind ")
+                          << stringifyStorageKind(getKind());
+  if ((getKind() == StorageKind::Rows) != getRows().has_value()) // C4
+    return emitOpError("expects `rows` exactly where its kind is rows");
   int64_t size = (type.getElementTypeBitWidth() + 7) / 8, offset = getOffset().value_or(0);
   if (offset < 0 || offset % size) // C3
     return emitOpError("expects an offset that is a multiple of ")
@@ -130,5 +133,72 @@ LogicalResult CopyOp::verify() {
   if (from && to && from.getType() != to.getType()) // C1
     return emitOpError("expects two buffers of one type; found ")
            << from.getType() << " and " << to.getType();
+  return success();
+}
+
+/// C1 of transfers.
+static LogicalResult verifyPeer(Operation *op, uint64_t peer) {
+  auto program = op->getParentOfType<ProgramOp>();
+  if (int64_t(peer) < 0 || peer == program.getRank())
+    return op->emitOpError("expects a peer that is not negative and not rank ")
+           << program.getRank() << " itself; found " << int64_t(peer);
+  return success();
+}
+LogicalResult SendOp::verify() { return verifyPeer(*this, getPeer()); }
+LogicalResult ReceiveOp::verify() { return verifyPeer(*this, getPeer()); }
+
+LogicalResult ExchangeRowsOp::verify() {
+  if (getFrom().empty()) // C1
+    return emitOpError("expects one payload at least");
+  for (auto [from, to] : llvm::zip_equal(getFrom(), getTo())) {
+    BufferOp source = declarationOf(from), target = declarationOf(to);
+    if (!source || !target)
+      continue;
+    // [..., features] on the home rank, [rows, features] elsewhere.
+    RankedTensorType a = source.tensorType(), b = target.tensorType();
+    if (a.getElementType() != b.getElementType() || a.getRank() < 1 || b.getRank() < 1 ||
+        a.getShape().back() != b.getShape().back())
+      return emitOpError("expects payloads of one element type and width; found ")
+             << a << " and " << b;
+  }
+  return success();
+}
+
+/// C1 of allocate and free.
+static LogicalResult verifyRows(Operation *op, Value buffer) {
+  BufferOp declared = declarationOf(buffer);
+  if (declared && declared.getKind() != StorageKind::Rows)
+    return op->emitOpError("expects a buffer of kind rows; found kind ")
+           << stringifyStorageKind(declared.getKind());
+  return success();
+}
+LogicalResult AllocateOp::verify() { return verifyRows(*this, getBuffer()); }
+LogicalResult FreeOp::verify() { return verifyRows(*this, getBuffer()); }
+
+LogicalResult ReduceScatterOp::verify() {
+  auto refuse = [&] { // C1
+    return emitOpError("expects sums as lists of lists of [rank of the group, accumulator]");
+  };
+  for (Attribute sum : getSums()) {
+    auto halves = dyn_cast<ArrayAttr>(sum);
+    if (!halves)
+      return refuse();
+    for (Attribute half : halves) {
+      auto term = dyn_cast<ArrayAttr>(half);
+      if (!term || term.size() != 2 || !llvm::all_of(term, llvm::IsaPred<IntegerAttr>))
+        return refuse();
+      int64_t rank = cast<IntegerAttr>(term[0]).getInt();
+      if (rank < 0 || rank >= int64_t(getGroup().getRanks().size()))
+        return refuse();
+    }
+  }
+  return success();
+}
+
+LogicalResult TotalSquaresOp::verify() {
+  if (getBlocks().size() != getParameters().size() || getBlocks().size() != getGroups().size())
+    return emitOpError("expects a parameter and a group for each of its ") // C1
+           << getBlocks().size() << " buffers; found " << getParameters().size() << " and "
+           << getGroups().size();
   return success();
 }

@@ -16,7 +16,8 @@ ProgramBuilder::ProgramBuilder(ModuleOp module, func::FuncOp source, StringRef n
       instructions(source.getContext()) {
   OpBuilder builder(source);
   program = ProgramOp::create(builder, source.getLoc(), name, /*rank=*/0,
-                              builder.getStrArrayAttr({"compute"}), /*arena=*/nullptr);
+                              builder.getStrArrayAttr({"compute"}), /*chunks=*/nullptr,
+                              /*arena=*/nullptr);
   instructions.setInsertionPointToEnd(&program.getBody().emplaceBlock());
   // Declared first and whole: the runtime fills it.
   for (BlockArgument argument : source.getArguments())
@@ -34,10 +35,11 @@ BufferOp ProgramBuilder::makeBuffer(StringRef name, StorageKind kind, StringRef 
   auto optional = [&](StringRef text) {
     return text.empty() ? StringAttr() : builder.getStringAttr(text);
   };
-  lastBuffer = BufferOp::create(
-      builder, source.getLoc(), builder.getType<BufferType>(), optional(name),
-      StorageKindAttr::get(builder.getContext(), kind), optional(storage),
-      offset ? builder.getI64IntegerAttr(offset) : IntegerAttr(), TypeAttr::get(type));
+  lastBuffer =
+      BufferOp::create(builder, source.getLoc(), builder.getType<BufferType>(), optional(name),
+                       StorageKindAttr::get(builder.getContext(), kind), optional(storage),
+                       offset ? builder.getI64IntegerAttr(offset) : IntegerAttr(), GroupAttr(),
+                       RowCountAttr(), TypeAttr::get(type));
   return lastBuffer;
 }
 
@@ -199,7 +201,7 @@ LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t mic
   }
   Operation *op =
       LaunchOp::create(instructions, apply.getLoc(), apply.getComponentAttr(), buffers,
-                       instructions.getI64IntegerAttr(0),
+                       /*received=*/Value(), instructions.getI64IntegerAttr(0),
                        PhaseKindAttr::get(apply.getContext(), phase), apply.getLayerAttr(),
                        microBatch < 0 ? IntegerAttr() : instructions.getI64IntegerAttr(microBatch),
                        apply.getParameterAttr());
@@ -212,8 +214,8 @@ LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t mic
 void ProgramBuilder::launch(func::FuncOp component, ValueRange buffers, PhaseKind phase) {
   LaunchOp::create(
       instructions, source.getLoc(), FlatSymbolRefAttr::get(component.getSymNameAttr()), buffers,
-      instructions.getI64IntegerAttr(0), PhaseKindAttr::get(source.getContext(), phase),
-      IntegerAttr(), IntegerAttr(), StringAttr());
+      /*received=*/Value(), instructions.getI64IntegerAttr(0),
+      PhaseKindAttr::get(source.getContext(), phase), IntegerAttr(), IntegerAttr(), StringAttr());
   ++launches;
 }
 

@@ -105,6 +105,8 @@ Executor::Executor(Store &store, ThreadPool &pool, const std::string &name)
     case bundle::Opcode::record:
     case bundle::Opcode::wait:
       continue; // one thread issues all streams in list order, and a wait follows its record
+    default:
+      throw InputError(bundle.path(), describe(i) + ": is of an opcode that is not executed yet");
     }
     steps.push_back(step);
   }

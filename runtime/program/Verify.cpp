@@ -169,6 +169,8 @@ private:
              "waits for event " + std::to_string(instruction.event()) +
                  ", which is not recorded before it");
       return;
+    default:
+      break;
     }
     expect(false, at, "has an opcode this program does not know");
   }
