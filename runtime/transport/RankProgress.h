@@ -42,6 +42,7 @@ struct RankSnapshot {
   bool patient = true;
   std::vector<StreamSnapshot> streams; // by number; idle ones at the end are left out
 
+  std::uint64_t changes = 0; // of step and activity
   /// Everything that got done.
   std::uint64_t counter() const;
   /// The first stream that waits for a peer, or null.
@@ -67,12 +68,17 @@ public:
   /// Something got done (a long instruction calls it now and then: six seconds without are a
   /// failure, "stuck").
   void tick() { counter.fetch_add(1, std::memory_order_relaxed); }
-  /// Waits for a message; Transport::wait calls this.
+  /// Waits for a message. Transport::wait calls this, and become() with what was before.
   void waitsForPeer(int peer, int channel);
   /// Waits for another stream of this rank. An executor must call it before it waits for an event,
   /// and computes() after, or else the waiting stream is taken for stuck.
-  void waitsForEvent() { set(StreamSnapshot::State::ForEvent); }
-  void computes() { set(StreamSnapshot::State::Computes); }
+  void waitsForEvent() { become(StreamSnapshot::State::ForEvent); }
+  void computes() { become(StreamSnapshot::State::Computes); }
+  StreamSnapshot::State state() const { return now.load(std::memory_order_relaxed); }
+  void become(StreamSnapshot::State state) {
+    now.store(state, std::memory_order_relaxed);
+    tick();
+  }
 
   /// Of the calling thread, or null.
   static StreamProgress *current();
@@ -91,14 +97,9 @@ public:
   StreamSnapshot snapshot() const;
 
 private:
-  void set(StreamSnapshot::State to) {
-    if (state.load(std::memory_order_relaxed) != StreamSnapshot::State::Idle)
-      state.store(to, std::memory_order_relaxed);
-    tick();
-  }
   std::atomic<std::uint64_t> counter{0};
   std::atomic<std::uint32_t> instruction{0};
-  std::atomic<StreamSnapshot::State> state{StreamSnapshot::State::Idle};
+  std::atomic<StreamSnapshot::State> now{StreamSnapshot::State::Idle};
   std::atomic<std::uint64_t> target{0}; // peer and channel
   mutable std::mutex mutex;             // guards names
   const InstructionNames *names = nullptr;
@@ -132,7 +133,8 @@ public:
 private:
   std::array<StreamProgress, kStreams> streams;
   std::atomic<std::int64_t> currentStep{-1};
-  mutable std::mutex mutex; // guards the two below
+  std::atomic<std::uint64_t> changes{0}; // of step and activity
+  mutable std::mutex mutex;              // guards the two below
   std::string activity = "starts";
   bool patient = true;
 };
