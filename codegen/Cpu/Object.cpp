@@ -125,10 +125,11 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine, bool ch
   if (checkMemory)
     passes.registerOptimizerLastEPCallback(
         [](llvm::ModulePassManager &manager, llvm::OptimizationLevel, llvm::ThinOrFullLTOPhase) {
+          llvm::AddressSanitizerOptions options;
+          options.InstrumentationWithCallsThreshold = 0; // inline, a tile's checks are huge
           // Constants are registered by code: the tables that a linker would collect have bounds
           // that only it knows.
-          manager.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions(),
-                                                     /*UseGlobalGC=*/false));
+          manager.addPass(llvm::AddressSanitizerPass(options, /*UseGlobalGC=*/false));
         });
   passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
