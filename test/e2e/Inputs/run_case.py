@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """run_case.py WAY CASE WORK: takes a case of test/oracle through the tools and compares everything it expects.
 
-WAY: compiled (hadal-compile and hadal-run; f32) or interpreted (hadal-translate and hadal-interpret; f64). Files go to the
-folder WORK. Exit code 1 and a list when something is off.
+WAY: compiled (hadal-compile and hadal-run; f32), interpreted (hadal-translate and hadal-interpret; f64), or a layout such as
+dualpipe-2 or dualpipe-4-ep2 (schedule, pipeline ranks, replicas that share the experts): compiled for it and run on as many
+local ranks, every micro-batch of every replica being the case's whole batch, so that mean losses and gradients are the
+case's and counts multiples of its. Files go to the folder WORK. Exit code 1 and a list when something is off.
 """
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+
+import numpy as np
 
 ORACLE = pathlib.Path(__file__).resolve().parents[2] / "oracle"
 sys.path.insert(0, str(ORACLE))
@@ -40,11 +45,15 @@ def interpreted(case, work):
     return differences(tensorfile.load(work / "out.safetensors"), *expected_of(case), INTERPRETED)
 
 
+def compile_case(case, plan, bundle):
+    run("hadal-compile", case / "config.json", "--plan", plan, "--target", "cpu", "-o", bundle)
+
+
 def compiled(case, work):
     bundle = work / "model.hadal"
-    run("hadal-compile", case / "config.json", "--plan", case / "plan.json", "--target", "cpu", "-o", bundle)
+    compile_case(case, case / "plan.json", bundle)
     if (case / "log.json").exists():
-        return trained(case, work, bundle)
+        return trained(case, work, bundle, case / "tokens.safetensors")
     run("hadal-run", "evaluate", bundle, "--weights", case / "model.safetensors", "--tokens", case / "tokens.safetensors",
         "--out", work / "out.safetensors", "--gradients")
     wrong = differences(tensorfile.load(work / "out.safetensors"), *expected_of(case), COMPILED)
@@ -58,10 +67,41 @@ def compiled(case, work):
     return wrong
 
 
-def trained(case, work, bundle):
+def repeated(case, work, layout):
+    """Compiles and runs the case under a layout, as the head of this file says."""
+    schedule, ranks, replicas = re.fullmatch(r"(\w+)-(\d+)(?:-ep(\d+))?", layout).groups(default="1")
+    ranks, replicas = int(ranks), int(replicas)
+    batches = 2 * ranks
+    copies = batches * replicas
+    plan = json.loads((case / "plan.json").read_text())
+    rows = plan["micro_batch"]["sequences"] * plan["pipeline"]["micro_batches"]
+    plan["micro_batch"]["sequences"] = rows
+    plan["pipeline"] = {"ranks": ranks, "schedule": schedule, "micro_batches": batches}
+    plan.update(data_parallel=replicas, expert_parallel=replicas, programs=["train", "evaluate"])
+    (work / "plan.json").write_text(json.dumps(plan, indent=1))
+    tokens = tensorfile.load(case / "tokens.safetensors")["tokens"]
+    steps = np.split(tokens, len(tokens) // rows)
+    data, bundle = work / "tokens.safetensors", work / "model.hadal"
+    tensorfile.save({"tokens": np.concatenate([np.tile(step, (copies, 1)) for step in steps])}, data)
+    compile_case(case, work / "plan.json", bundle)
+    flags = ("--local-ranks", ranks * replicas)
+    if (case / "log.json").exists():
+        return trained(case, work, bundle, data, copies, flags)
+    run("hadal-run", "evaluate", bundle, "--weights", case / "model.safetensors", "--tokens", data, "--out",
+        work / "out.safetensors", "--gradients", *flags)
+    expected, slopes = expected_of(case)
+    for name, value in expected.items():
+        if name.startswith("counts."):
+            expected[name] = value * copies
+        elif "loss" not in name:
+            expected[name] = np.tile(value, (copies,) + (1,) * (value.ndim - 1))
+    return differences(tensorfile.load(work / "out.safetensors"), expected, slopes, COMPILED)
+
+
+def trained(case, work, bundle, data, copies=1, flags=()):
     steps, wrong = json.loads((case / "log.json").read_text()), []
-    run("hadal-run", "train", bundle, "--data", case / "tokens.safetensors", "--weights", case / "model.safetensors",
-        "--steps", len(steps), "--checkpoint", work / "checkpoints", "--metrics", work / "metrics.jsonl")
+    run("hadal-run", "train", bundle, "--data", data, "--weights", case / "model.safetensors", "--steps", len(steps),
+        "--checkpoint", work / "checkpoints", "--metrics", work / "metrics.jsonl", *flags)
     lines = [json.loads(line) for line in (work / "metrics.jsonl").read_text().splitlines()]
     log = {line["step"]: line for line in lines if "loss" in line}
     for want in steps:
@@ -70,6 +110,8 @@ def trained(case, work, bundle):
             if key not in got:
                 wrong.append(f"step {want['step']}: no {key}")
             elif key in ("step", "expert_counts"):
+                if key == "expert_counts":
+                    value = {name: [count * copies for count in counts] for name, counts in value.items()}
                 if got[key] != value:
                     wrong.append(f"step {want['step']}: {key} {got[key]}, expected {value}")
             elif distance(got[key], value) > allowed:
@@ -84,7 +126,8 @@ def main(way, name, work):
     work = pathlib.Path(work)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    wrong = {"compiled": compiled, "interpreted": interpreted}[way](ORACLE / name, work)
+    ways = {"compiled": compiled, "interpreted": interpreted}
+    wrong = ways[way](ORACLE / name, work) if way in ways else repeated(ORACLE / name, work, way)
     print("\n".join(wrong[:40]) or f"{name}: agrees")
     return 1 if wrong else 0
 
