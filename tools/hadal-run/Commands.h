@@ -14,6 +14,7 @@ void addGenerate(CLI::App &app);
 void addEvaluate(CLI::App &app);
 void addInspect(CLI::App &app);
 void addVerify(CLI::App &app);
+void addSimulate(CLI::App &app);
 void addBench(CLI::App &app);
 
 /// --device and --threads, which most commands share.
@@ -25,6 +26,13 @@ struct DeviceFlags {
   /// The number of threads; refuses devices that are not there yet.
   int resolve() const;
 };
+
+/// What inspect draws of an order.
+struct OrderPicture {
+  std::string order, times, svg;
+  bool text = false;
+};
+void inspectOrder(const OrderPicture &picture);
 
 } // namespace hadal::rt
 

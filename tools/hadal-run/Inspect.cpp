@@ -15,18 +15,35 @@ namespace hadal::rt {
 
 void addInspect(CLI::App &app) {
   struct Flags {
-    std::string bundle, svg;
+    std::string bundle, svg, order, times;
     bool schedule = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App *command = app.add_subcommand(
       "inspect",
       "Prints parameters, FLOP a token, peak bytes, every named choice and every tensor.");
-  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->required();
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)");
+  command->add_option("--order", flags->order,
+                      "in place of a bundle: an order, as hadal-compile --schedule-only prints it");
   command->add_flag("--schedule", flags->schedule,
-                    "print the instructions of every program instead");
-  command->add_option("--svg", flags->svg, "draw the schedule of the first program into this file");
+                    "print the instructions of every program instead; of an order, draw it");
+  command->add_option("--times", flags->times,
+                      "durations of an order's chunks (default F=1,I=1,W=1,pair=3)");
+  command->add_option("--svg", flags->svg,
+                      "draw the schedule of the first program, or the order, into this file");
   command->callback([flags] {
+    if (flags->bundle.empty() == flags->order.empty())
+      throw InputError("inspect", "a bundle or --order is needed");
+    if (!flags->order.empty()) {
+      const bool text = flags->schedule || flags->svg.empty();
+      inspectOrder({flags->order, flags->times.empty() ? "F=1,I=1,W=1,pair=3" : flags->times,
+                    flags->svg, text});
+      if (!std::cout.flush())
+        throw RunError("the output cannot be written");
+      return;
+    }
+    if (!flags->times.empty())
+      throw InputError("--times", "goes with --order");
     Bundle bundle(flags->bundle, /*execute=*/false);
     if (!flags->svg.empty()) {
       if (!countOf(bundle.table().programs()))

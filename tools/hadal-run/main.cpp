@@ -47,11 +47,8 @@ int main(int argc, char **argv) {
   addEvaluate(app);
   addInspect(app);
   addVerify(app);
+  addSimulate(app);
   addBench(app);
-  if (argc > 1 && std::string(argv[1]) == "simulate")
-    return refuse(
-        "simulate: is not supported yet; supported are train, generate, evaluate, inspect, "
-        "verify, bench");
   try {
     app.parse(argc, argv);
     return 0;
