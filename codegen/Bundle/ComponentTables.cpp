@@ -28,6 +28,8 @@ public:
     auto component = std::make_unique<bundle::ComponentT>();
     component->name = function.getSymName().str();
     component->operands = slots->operands();
+    for (unsigned operand = 0; operand < slots->operands(); ++operand)
+      component->access.push_back(bundle::Access(slots->accessOf(operand)));
     component->frame_bytes = uint64_t(frame.getBytes());
     component->temporary_offsets.assign(frame.getOffsets().begin(), frame.getOffsets().end());
     for (const Interval &temporary : slots->temporaries())

@@ -25,6 +25,8 @@ static std::unique_ptr<bundle::ModelT> modelTable(const ModelSpec &spec, const P
       model->moe_layers.push_back(int32_t(layer));
   model->experts = spec.numRoutedExperts;
   model->top_k = spec.numExpertsPerToken;
+  model->expert_groups = spec.numGroups;
+  model->groups_per_token = spec.topkGroups;
   model->initializer_range = plan.initializerRange;
   model->parameters_main = counts.main;
   model->parameters_active = counts.activeMain;
