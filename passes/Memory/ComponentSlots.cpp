@@ -53,8 +53,10 @@ FailureOr<ComponentSlots> ComponentSlots::compute(func::FuncOp component) {
   if (failed(checkBody(component)))
     return failure();
   ComponentSlots answer;
-  for (BlockArgument argument : component.getArguments())
-    answer.slots[argument] = {false, answer.operandCount++};
+  for (BlockArgument argument : component.getArguments()) {
+    answer.slots[argument] = {false, argument.getArgNumber()};
+    answer.access.push_back(OperandAccess::Read);
+  }
   Block &body = component.getBody().front();
   auto returned = cast<func::ReturnOp>(body.getTerminator());
   for (auto [index, value] : llvm::enumerate(returned.getOperands())) {
@@ -62,8 +64,8 @@ FailureOr<ComponentSlots> ComponentSlots::compute(func::FuncOp component) {
       continue;
     // The second of two equal results is an operand that no kernel writes: its buffer is the first
     // one's.
-    answer.slots.try_emplace(rootOf(value), ComponentSlot{false, answer.operandCount});
-    ++answer.operandCount;
+    answer.slots.try_emplace(rootOf(value), ComponentSlot{false, answer.operands()});
+    answer.access.push_back(OperandAccess::Write);
   }
   int64_t step = 0;
   for (auto kernel : body.getOps<KernelOp>()) {
@@ -72,6 +74,8 @@ FailureOr<ComponentSlots> ComponentSlots::compute(func::FuncOp component) {
         answer.intervals[slot.index].last = step;
     for (OpResult result : kernel->getResults()) {
       Value root = rootOf(result);
+      if (auto argument = dyn_cast<BlockArgument>(root))
+        answer.access[argument.getArgNumber()] = OperandAccess::Update;
       if (root == result && !answer.slots.contains(result)) {
         answer.slots[result] = {true, unsigned(answer.intervals.size())};
         answer.intervals.push_back(

@@ -17,6 +17,9 @@ struct ComponentSlot {
   unsigned index = 0; ///< operand of the component, or temporary
 };
 
+/// What a component does with an operand: reads it, writes all of it, or changes what is there.
+enum class OperandAccess { Read, Write, Update };
+
 class ComponentSlots {
 public:
   /// Fails with a diagnostic where the body is not a list of kernels, or where a kernel updates
@@ -24,7 +27,8 @@ public:
   static mlir::FailureOr<ComponentSlots> compute(mlir::func::FuncOp component);
 
   /// Arguments, then results that update none.
-  unsigned operands() const { return operandCount; }
+  unsigned operands() const { return unsigned(access.size()); }
+  OperandAccess accessOf(unsigned operand) const { return access[operand]; }
   /// By index; in steps of kernels, without offsets.
   llvm::ArrayRef<Interval> temporaries() const { return intervals; }
   ComponentSlot slotOf(mlir::Value value) const { return slots.lookup(value); }
@@ -32,7 +36,7 @@ public:
   llvm::SmallVector<ComponentSlot> pointersOf(KernelOp kernel) const;
 
 private:
-  unsigned operandCount = 0;
+  llvm::SmallVector<OperandAccess> access; ///< by operand
   llvm::SmallVector<Interval> intervals;
   llvm::DenseMap<mlir::Value, ComponentSlot> slots;
 };

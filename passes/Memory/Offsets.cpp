@@ -20,9 +20,11 @@ using llvm::SmallVector;
 namespace {
 
 constexpr size_t kQuadraticLimit = 8192;
+constexpr size_t kQuadraticLimitOfStreams = 32768;
 
-int64_t roomOf(const Interval &interval, int64_t gap) {
-  return llvm::alignTo(std::max<int64_t>(interval.bytes, 1) + gap, kBufferAlignment);
+int64_t roomOf(const Interval &interval, const Placing &placing) {
+  return llvm::alignTo(std::max<int64_t>(interval.bytes, 1) + placing.gap,
+                       uint64_t(placing.alignment));
 }
 
 /// Indices by rising key; equal ones in their own order.
@@ -76,7 +78,8 @@ private:
   std::map<int64_t, int64_t> holes;
 };
 
-int64_t placeByTime(ArrayRef<Interval> intervals, int64_t gap, SmallVector<int64_t> &offsets) {
+int64_t placeByTime(ArrayRef<Interval> intervals, const Placing &placing,
+                    SmallVector<int64_t> &offsets) {
   SmallVector<size_t> starts =
       sortedBy(intervals.size(), [&](size_t i) { return intervals[i].first; });
   SmallVector<size_t> ends =
@@ -85,26 +88,61 @@ int64_t placeByTime(ArrayRef<Interval> intervals, int64_t gap, SmallVector<int64
   size_t ended = 0;
   for (size_t start : starts) {
     for (; intervals[ends[ended]].last < intervals[start].first; ++ended)
-      holes.give(offsets[ends[ended]], roomOf(intervals[ends[ended]], gap));
-    offsets[start] = holes.take(roomOf(intervals[start], gap));
+      holes.give(offsets[ends[ended]], roomOf(intervals[ends[ended]], placing));
+    offsets[start] = holes.take(roomOf(intervals[start], placing));
   }
   return holes.end;
 }
 
-int64_t placeBySize(ArrayRef<Interval> intervals, int64_t gap, SmallVector<int64_t> &offsets) {
+/// By time with several streams: what is free depends on who asks, so the buffers in use are looked
+/// through from the lowest on.
+int64_t placeByStreams(ArrayRef<Interval> intervals, const Placing &placing,
+                       SmallVector<int64_t> &offsets) {
+  SmallVector<size_t> order =
+      sortedBy(intervals.size(), [&](size_t i) { return intervals[i].first; });
+  SmallVector<size_t> used; // by offset
+  int64_t end = 0;
+  for (size_t index : order) {
+    llvm::erase_if(used,
+                   [&](size_t other) { return intervals[other].last < intervals[index].first; });
+    int64_t room = roomOf(intervals[index], placing), at = 0, best = -1, bestRoom = 0;
+    for (size_t other : used) {
+      if (placing.precedence->apart(index, other))
+        continue;
+      int64_t hole = offsets[other] - at;
+      if (hole >= room && (best < 0 || hole < bestRoom))
+        std::tie(best, bestRoom) = std::pair(at, hole);
+      at = std::max(at, offsets[other] + roomOf(intervals[other], placing));
+    }
+    // Behind the last one the arena grows, unless it is large enough already.
+    if (best < 0 || (end - at >= room && end - at < bestRoom))
+      best = at;
+    offsets[index] = best;
+    end = std::max(end, best + room);
+    used.insert(
+        llvm::upper_bound(used, best,
+                          [&](int64_t offset, size_t other) { return offset < offsets[other]; }),
+        index);
+  }
+  return end;
+}
+
+int64_t placeBySize(ArrayRef<Interval> intervals, const Placing &placing,
+                    SmallVector<int64_t> &offsets) {
   SmallVector<size_t> order =
       sortedBy(intervals.size(), [&](size_t i) { return -intervals[i].bytes; });
   SmallVector<size_t> placed; // by offset
   int64_t end = 0;
   for (size_t index : order) {
     const Interval &interval = intervals[index];
-    int64_t room = roomOf(interval, gap), at = 0;
+    int64_t room = roomOf(interval, placing), at = 0;
     for (size_t other : placed) {
-      if (intervals[other].last < interval.first || interval.last < intervals[other].first)
+      if (intervals[other].last < interval.first || interval.last < intervals[other].first ||
+          (placing.precedence && placing.precedence->apart(index, other)))
         continue;
       if (at + room <= offsets[other])
         break;
-      at = std::max(at, offsets[other] + roomOf(intervals[other], gap));
+      at = std::max(at, offsets[other] + roomOf(intervals[other], placing));
     }
     offsets[index] = at;
     end = std::max(end, at + room);
@@ -118,11 +156,17 @@ int64_t placeBySize(ArrayRef<Interval> intervals, int64_t gap, SmallVector<int64
 
 } // namespace
 
-int64_t hadal::assignOffsets(llvm::MutableArrayRef<Interval> intervals, int64_t gap) {
+void Precedence::add(ArrayRef<int32_t> begin, ArrayRef<int32_t> end) {
+  llvm::append_range(begins, begin);
+  llvm::append_range(ends, end);
+}
+
+int64_t hadal::assignOffsets(llvm::MutableArrayRef<Interval> intervals, const Placing &placing) {
   SmallVector<int64_t> offsets(intervals.size()), other(intervals.size());
-  int64_t bytes = placeByTime(intervals, gap, offsets);
-  if (intervals.size() <= kQuadraticLimit)
-    if (int64_t tight = placeBySize(intervals, gap, other); tight < bytes) {
+  int64_t bytes = placing.precedence ? placeByStreams(intervals, placing, offsets)
+                                     : placeByTime(intervals, placing, offsets);
+  if (intervals.size() <= (placing.precedence ? kQuadraticLimitOfStreams : kQuadraticLimit))
+    if (int64_t tight = placeBySize(intervals, placing, other); tight < bytes) {
       bytes = tight;
       offsets = std::move(other);
     }

@@ -8,6 +8,7 @@
 #include "llvm/ADT/ArrayRef.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace hadal {
 
@@ -20,9 +21,40 @@ struct Interval {
   int64_t offset = 0; ///< the answer
 };
 
-/// Gives every interval an offset so that no two that share a step overlap, `gap` bytes apart.
-/// Returns the bytes of the whole. Depends on the intervals and their order only.
-int64_t assignOffsets(llvm::MutableArrayRef<Interval> intervals, int64_t gap = 0);
+/// Which of several intervals that share steps nevertheless follow each other: where several
+/// streams run beside each other, `first` and `last` hold for all of them, and two buffers that the
+/// same streams use may be apart though these overlap.
+class Precedence {
+public:
+  explicit Precedence(unsigned streams) : streams(streams) {}
+
+  /// Of the next interval, by stream: what has ended when it starts, and where it ends.
+  void add(llvm::ArrayRef<int32_t> begins, llvm::ArrayRef<int32_t> ends);
+
+  /// Whether interval a has ended before b starts.
+  bool precedes(size_t a, size_t b) const {
+    for (unsigned s = 0; s < streams; ++s)
+      if (ends[a * streams + s] > begins[b * streams + s])
+        return false;
+    return true;
+  }
+  bool apart(size_t a, size_t b) const { return precedes(a, b) || precedes(b, a); }
+
+private:
+  unsigned streams;
+  std::vector<int32_t> begins, ends;
+};
+
+/// How offsets are assigned: `alignment` of each, `gap` bytes apart.
+struct Placing {
+  int64_t gap = 0;
+  int64_t alignment = kBufferAlignment;
+  const Precedence *precedence = nullptr; ///< of the same intervals; null: steps decide
+};
+
+/// Gives every interval an offset so that no two that share a step overlap. Returns the bytes of
+/// the whole. Depends on the intervals and their order only.
+int64_t assignOffsets(llvm::MutableArrayRef<Interval> intervals, const Placing &placing = {});
 
 /// The step at which the most bytes are needed (the first such), and how many.
 struct Peak {

@@ -4,8 +4,10 @@
 
 #include "passes/Memory/Offsets.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Memory/StreamClocks.h"
 
 #include "mlir/IR/Remarks.h"
+#include "mlir/IR/Threading.h"
 #include "llvm/ADT/MapVector.h"
 
 using namespace mlir;
@@ -18,10 +20,12 @@ namespace hadal {
 
 namespace {
 
-/// The life of a buffer in steps of instructions, and the phases at its ends.
+/// The life of a buffer in steps of instructions, and what it is for.
 struct Life {
-  Interval interval{0, -1, -1, 0};
+  int64_t bytes = 0, first = -1, last = -1;
   std::optional<PhaseKind> firstPhase, lastPhase;
+  bool communicates = false;
+  llvm::SmallVector<int32_t> begins, ends; ///< by stream, as a Precedence wants them
 
   /// Stash is what waits from B to W.
   bool isStash() const {
@@ -29,26 +33,31 @@ struct Life {
   }
 };
 
+bool isCommunication(Operation &op) {
+  return isa<SendOp, ReceiveOp, ExchangeCountsOp, ExchangeRowsOp, ReduceScatterOp, AllGatherOp,
+             TotalSquaresOp, AllReduceOp>(op);
+}
+
 class ArenaPlan {
 public:
-  explicit ArenaPlan(ProgramOp program) : program(program) {}
+  explicit ArenaPlan(ProgramOp program) : program(program), clocks(program) {}
 
   void run(int64_t redZone) {
     collect();
-    SmallVector<Interval> intervals;
-    for (auto &[buffer, life] : lives)
-      intervals.push_back(life.interval);
-    bytes = assignOffsets(intervals, redZone);
-    peak = peakOf(intervals);
-    Builder builder(program.getContext());
-    int64_t stash = 0;
-    for (auto [entry, interval] : llvm::zip(lives, intervals)) {
-      entry.first.setOffsetAttr(builder.getI64IntegerAttr(interval.offset));
-      if (entry.second.isStash() && interval.first <= peak.step && peak.step <= interval.last)
-        stash += interval.bytes;
+    SmallVector<Interval> intervals, moments;
+    Precedence precedence(clocks.streams());
+    for (auto &[buffer, life] : lives) {
+      moments.push_back({life.bytes, life.first, life.last, 0});
+      intervals.push_back({life.bytes, life.first, lastStep(buffer, life), 0});
+      precedence.add(life.begins, life.ends);
     }
-    program.setArenaAttr(ArenaAttr::get(program.getContext(), bytes, peak.bytes, peak.bytes - stash,
-                                        stash, /*communication=*/0));
+    const bool several = clocks.streams() > 1;
+    bytes = assignOffsets(intervals, {redZone, kBufferAlignment, several ? &precedence : nullptr});
+    peak = peakOf(moments);
+    Builder builder(program.getContext());
+    for (auto [entry, interval] : llvm::zip(lives, intervals))
+      entry.first.setOffsetAttr(builder.getI64IntegerAttr(interval.offset));
+    writeArena();
   }
 
   int64_t count() const { return int64_t(lives.size()); }
@@ -56,43 +65,76 @@ public:
   Peak peak;
 
 private:
-  /// One rank with one stream runs its list in order. With several streams a buffer must outlive
-  /// every stream that may still use it; passes that make such programs extend `last` to the event
-  /// that proves it.
   void collect() {
+    for (auto buffer : program.getBody().front().getOps<BufferOp>())
+      if (buffer.getKind() == StorageKind::Arena) {
+        Life &life = lives[buffer];
+        life.bytes = buffer.bytes();
+        life.begins.assign(clocks.streams(), INT32_MAX);
+        life.ends.assign(clocks.streams(), 0);
+      }
     int64_t step = 0;
     for (Operation &op : program.getBody().front()) {
-      if (auto buffer = dyn_cast<BufferOp>(op)) {
-        if (buffer.getKind() == StorageKind::Arena)
-          lives[buffer].interval.bytes = buffer.bytes();
+      if (!isa<InstructionOpInterface>(op))
         continue;
-      }
-      auto launch = dyn_cast<LaunchOp>(op);
-      for (Value operand : op.getOperands()) {
-        auto buffer = operand.getDefiningOp<BufferOp>();
-        if (!buffer || buffer.getKind() != StorageKind::Arena)
-          continue;
-        Life &life = lives[buffer];
-        if (life.interval.first < 0) {
-          life.interval.first = step;
-          if (launch)
-            life.firstPhase = launch.getPhase();
-        }
-        life.interval.last = step;
-        if (launch)
-          life.lastPhase = launch.getPhase();
-      }
+      for (Value operand : op.getOperands())
+        if (auto found = lives.find(operand.getDefiningOp<BufferOp>()); found != lives.end())
+          use(found->second, op, step);
       ++step;
     }
     for (auto &[buffer, life] : lives) {
-      life.interval.first = std::max<int64_t>(life.interval.first, 0);
-      life.interval.last = std::max(life.interval.last, life.interval.first);
-      if (buffer.getName()) // the runtime reads it when all is done
-        life.interval.last = std::max<int64_t>(step - 1, 0);
+      if (life.first < 0) { // never used: as if in the first instruction
+        life.first = life.last = 0;
+        life.begins.assign(clocks.streams(), 0);
+      }
+      if (buffer.getName()) { // the runtime reads it when all is done
+        life.last = std::max<int64_t>(step - 1, 0);
+        life.ends.assign(clocks.streams(), INT32_MAX);
+      }
     }
   }
 
+  void use(Life &life, Operation &op, int64_t step) {
+    auto launch = dyn_cast<LaunchOp>(op);
+    if (life.first < 0) {
+      life.first = step;
+      if (launch)
+        life.firstPhase = launch.getPhase();
+    }
+    life.last = step;
+    if (launch)
+      life.lastPhase = launch.getPhase();
+    life.communicates |= isCommunication(op);
+    for (auto [begin, before] : llvm::zip(life.begins, clocks.before(size_t(step))))
+      begin = std::min(begin, before);
+    life.ends[clocks.streamOf(size_t(step))] = clocks.placeOf(size_t(step));
+  }
+
+  /// The last step of any stream that may run before the buffer's last use has ended; with one
+  /// stream that is its last use.
+  int64_t lastStep(BufferOp buffer, const Life &life) const {
+    int64_t last = life.last;
+    if (clocks.streams() > 1 && !buffer.getName())
+      for (unsigned stream = 0; stream < clocks.streams(); ++stream)
+        last = std::max(last, clocks.lastBeside(stream, life.ends));
+    return last;
+  }
+
+  void writeArena() {
+    int64_t stash = 0, communication = 0;
+    for (auto &[buffer, life] : lives)
+      if (life.first <= peak.step && peak.step <= life.last) {
+        if (life.communicates)
+          communication += life.bytes;
+        else if (life.isStash())
+          stash += life.bytes;
+      }
+    program.setArenaAttr(ArenaAttr::get(program.getContext(), bytes, peak.bytes,
+                                        peak.bytes - stash - communication, stash, communication));
+  }
+
   ProgramOp program;
+  StreamClocks clocks;
   llvm::MapVector<BufferOp, Life> lives;
 };
 
@@ -100,15 +142,12 @@ struct PlanArenasPass : impl::PlanArenasPassBase<PlanArenasPass> {
   using PlanArenasPassBase::PlanArenasPassBase;
 
   void runOnOperation() override {
-    for (auto program : getOperation().getOps<ProgramOp>()) {
-      if (program.getStreams().size() > 1) {
-        program.emitOpError("has ")
-            << program.getStreams().size() << " streams; the arena can be planned for one";
-        return signalPassFailure();
-      }
-      ArenaPlan plan(program);
-      plan.run(
-          std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0));
+    const int64_t zone =
+        std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0);
+    SmallVector<ProgramOp> programs(getOperation().getOps<ProgramOp>());
+    std::vector<ArenaPlan> plans(programs.begin(), programs.end());
+    parallelForEach(&getContext(), plans, [&](ArenaPlan &plan) { plan.run(zone); });
+    for (auto [program, plan] : llvm::zip(programs, plans)) {
       remark::analysis(program.getLoc(), remark::RemarkOpts::name("Arena").category("memory"))
           << remark::add("@{0}: ", program.getSymName().str())
           << remark::metric("bytes", plan.bytes) << remark::metric("live", plan.peak.bytes);

@@ -27,7 +27,7 @@ struct PlanFramesPass : impl::PlanFramesPassBase<PlanFramesPass> {
       if (failed(slots))
         return signalPassFailure();
       SmallVector<Interval> intervals(slots->temporaries());
-      int64_t bytes = assignOffsets(intervals, gap);
+      int64_t bytes = assignOffsets(intervals, {gap});
       SmallVector<int64_t> offsets;
       for (const Interval &interval : intervals)
         offsets.push_back(interval.offset);

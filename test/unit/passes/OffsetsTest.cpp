@@ -41,7 +41,7 @@ TEST(Offsets, NothingThatLivesTogetherOverlaps) {
       interval.first = int64_t(random() % 40);
       interval.last = interval.first + int64_t(random() % 12);
     }
-    int64_t bytes = assignOffsets(intervals, gap);
+    int64_t bytes = assignOffsets(intervals, {gap});
     expectSound(intervals, gap, bytes);
     EXPECT_GE(bytes, peakOf(intervals).bytes);
   }
