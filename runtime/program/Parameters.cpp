@@ -49,12 +49,12 @@ static std::string originalOf(const std::string &name) {
   return {};
 }
 
-void loadWeights(Store &store, ThreadPool &pool, const std::string &path) {
-  const Bundle &bundle = store.bundle();
-  std::vector<ParameterTensor> tensors = parameterTensors(bundle);
+/// Every tensor of the model, and the optional copies in MTP layers.
+static std::vector<WeightSpec> weightSpecs(const Bundle &bundle) {
   std::vector<WeightSpec> specs;
   std::set<std::string> names;
-  for (const ParameterTensor &tensor : tensors) {
+  const Layout whole = Layout::whole(bundle);
+  for (const HeldTensor &tensor : whole.tensors()) {
     specs.push_back({tensor.name, tensor.shape, {}});
     names.insert(tensor.name);
   }
@@ -68,9 +68,14 @@ void loadWeights(Store &store, ThreadPool &pool, const std::string &path) {
       copy.shape.push_back(entry.shape()->Get(d));
     specs.push_back(copy);
   }
+  return specs;
+}
+
+void loadWeights(Store &store, ThreadPool &pool, const Layout &layout, const std::string &path) {
   Weights weights(path);
-  weights.check(specs);
-  for (const ParameterTensor &tensor : tensors)
+  weights.check(weightSpecs(store.bundle()));
+  const std::vector<HeldTensor> &tensors = layout.tensors();
+  for (const HeldTensor &tensor : tensors)
     tensor.values(store); // allocate before threads do
   pool.parallel(
       std::int64_t(tensors.size()),
@@ -79,6 +84,10 @@ void loadWeights(Store &store, ThreadPool &pool, const std::string &path) {
           weights.read(tensors[std::size_t(i)].name, tensors[std::size_t(i)].values(store));
       },
       1);
+}
+
+void loadWeights(Store &store, ThreadPool &pool, const std::string &path) {
+  loadWeights(store, pool, Layout::whole(store.bundle()), path);
 }
 
 } // namespace hadal::rt

@@ -5,7 +5,7 @@
 #ifndef HADAL_RUNTIME_PROGRAM_PARAMETERS_H
 #define HADAL_RUNTIME_PROGRAM_PARAMETERS_H
 
-#include "runtime/program/Executor.h"
+#include "runtime/program/Layout.h"
 
 #include <string>
 #include <vector>
@@ -31,7 +31,10 @@ struct ParameterTensor {
 /// All tensors in the order of the parameters.
 std::vector<ParameterTensor> parameterTensors(const Bundle &bundle);
 
-/// Reads all parameters from `path` (a folder or a file); see Weights.h for what is refused.
+/// Reads what a rank holds from `path` (a folder or a file with all of the model's tensors); see
+/// Weights.h for what is refused.
+void loadWeights(Store &store, ThreadPool &pool, const Layout &layout, const std::string &path);
+/// Every parameter whole.
 void loadWeights(Store &store, ThreadPool &pool, const std::string &path);
 
 } // namespace hadal::rt

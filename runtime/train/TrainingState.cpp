@@ -4,22 +4,23 @@
 
 #include "runtime/train/TrainingState.h"
 
-#include "runtime/checkpoint/Safetensors.h"
+#include "runtime/checkpoint/PartedTensors.h"
+#include "runtime/program/Parameters.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/train/Initialize.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
-#include <memory>
+#include <set>
 
 namespace hadal::rt {
 
-void initializeParameters(Store &store, ThreadPool &pool) {
+void initializeParameters(Store &store, ThreadPool &pool, const Layout &layout) {
   const Bundle &bundle = store.bundle();
   const double deviation = bundle.model().initializer_range();
-  for (const ParameterTensor &tensor : parameterTensors(bundle)) {
+  for (const HeldTensor &tensor : layout.tensors()) {
     float *values = tensor.values(store);
     switch (tensor.parameter->initial()) {
     case bundle::Initial::zeros:
@@ -38,39 +39,67 @@ void initializeParameters(Store &store, ThreadPool &pool) {
   }
 }
 
-/// Calls fn(name prefix, storage index) for the moments a parameter has.
-template <typename Fn> static void forMoments(const bundle::Parameter &parameter, Fn fn) {
-  if (parameter.moment1() >= 0)
-    fn("moment1.", parameter.moment1());
-  if (parameter.moment2() >= 0)
-    fn("moment2.", parameter.moment2());
+/// A moment of a tensor: its name in checkpoints, and element tensor.begin of it.
+struct Moment {
+  std::string name;
+  float *values;
+};
+
+static std::vector<Moment> momentsOf(Store &store, const HeldTensor &tensor) {
+  std::vector<Moment> moments;
+  if (tensor.moment1Storage >= 0)
+    moments.push_back({"moment1." + tensor.name, tensor.moment1(store)});
+  if (tensor.moment2Storage >= 0)
+    moments.push_back({"moment2." + tensor.name, tensor.moment2(store)});
+  return moments;
 }
 
-CheckpointContent checkpointContent(Store &store, std::int64_t step, std::int64_t rowsUsed) {
+/// The names of all tensors in a checkpoint of the bundle's model: all that any role holds.
+static std::vector<std::string> checkpointNames(const Bundle &bundle) {
+  std::set<std::uint32_t> first, second;
+  for (std::uint32_t r = 0; r < countOf(bundle.table().roles()); ++r) {
+    const auto *holdings = bundle.table().roles()->Get(r)->holdings();
+    for (std::uint32_t i = 0; i < countOf(holdings); ++i) {
+      if (holdings->Get(i)->moment1() >= 0)
+        first.insert(holdings->Get(i)->parameter());
+      if (holdings->Get(i)->moment2() >= 0)
+        second.insert(holdings->Get(i)->parameter());
+    }
+  }
+  std::vector<std::string> names;
+  const Layout whole = Layout::whole(bundle);
+  for (const HeldTensor &tensor : whole.tensors()) {
+    names.push_back(tensor.name);
+    if (first.count(tensor.parameterIndex))
+      names.push_back("moment1." + tensor.name);
+    if (second.count(tensor.parameterIndex))
+      names.push_back("moment2." + tensor.name);
+  }
+  return names;
+}
+
+CheckpointContent checkpointContent(Store &store, const Layout &layout, std::int64_t step,
+                                    std::int64_t rowsUsed) {
   const Bundle &bundle = store.bundle();
   CheckpointContent content;
   content.step = step;
   content.config = bundle.table().config_json()->str();
   content.plan = bundle.table().plan_json()->str();
-  for (const ParameterTensor &tensor : parameterTensors(bundle)) {
-    content.model.push_back({tensor.name, DType::F32, tensor.shape, tensor.values(store)});
-    forMoments(*tensor.parameter, [&](const char *prefix, std::int64_t index) {
+  if (layout.grid().ranks() > 1 && layout.place().rank == 0)
+    content.names = checkpointNames(bundle);
+  for (const HeldTensor &tensor : layout.tensors()) {
+    if (tensor.first)
+      content.model.push_back({tensor.name, DType::F32, tensor.shape, tensor.values(store)});
+    if (tensor.begin == tensor.end && !(tensor.first && tensor.elements == 0))
+      continue;
+    for (const Moment &moment : momentsOf(store, tensor))
       content.optimizer.push_back(
-          {prefix + tensor.name, DType::F32, tensor.shape, tensor.in(store, index)});
-    });
+          {moment.name, DType::F32, tensor.shape, moment.values, tensor.begin, tensor.end});
   }
   // Random numbers are counter-based: the seed and the position are the whole random state.
   content.state["data"] = {{"rows_used", rowsUsed}};
   content.state["random"] = {{"seed", bundle.training().seed()}};
   return content;
-}
-
-static void expectSameText(const FoundCheckpoint &found, const char *name, const std::string &ours,
-                           const char *remedy) {
-  const std::string path = (std::filesystem::path(found.folder) / name).string();
-  auto parse = [](const std::string &text) { return nlohmann::json::parse(text, nullptr, false); };
-  if (parse(readFile(path)) != parse(ours))
-    throw InputError(path, std::string("differs from the bundle's ") + name + "; " + remedy);
 }
 
 std::int64_t rowsUsed(const FoundCheckpoint &found) {
@@ -81,39 +110,29 @@ std::int64_t rowsUsed(const FoundCheckpoint &found) {
   return state["data"]["rows_used"].get<std::int64_t>();
 }
 
-void restore(Store &store, ThreadPool &pool, const FoundCheckpoint &found) {
-  const Bundle &bundle = store.bundle();
-  expectSameText(found, "config.json", bundle.table().config_json()->str(),
-                 "a checkpoint goes on with the model it was made with");
-  expectSameText(
-      found, "plan.json", bundle.table().plan_json()->str(),
-      "start with --weights of this checkpoint and a new --checkpoint folder for a new plan");
-  loadWeights(store, pool, found.folder);
+/// Throws InputError unless the checkpoint is of the bundle's model and training.
+static void checkBelongs(const Bundle &bundle, const FoundCheckpoint &found) {
+  const std::filesystem::path folder(found.folder);
+  auto parse = [](const std::string &text) { return nlohmann::json::parse(text, nullptr, false); };
+  const std::string config = (folder / "config.json").string(),
+                    plan = (folder / "plan.json").string();
+  if (parse(readFile(config)) != parse(bundle.table().config_json()->str()))
+    throw InputError(config, "differs from the bundle's config.json; a checkpoint goes on with the "
+                             "model it was made with");
+  const std::string difference = comparePlans(readFile(plan), bundle.table().plan_json()->str());
+  if (!difference.empty())
+    throw InputError(plan, "differs from the bundle's plan.json: " + difference +
+                               "; start with --weights of this checkpoint and a new --checkpoint "
+                               "folder for a new plan");
+}
 
-  std::vector<std::unique_ptr<SafetensorsFile>> files;
-  std::map<std::string, const SafetensorsFile *> places;
-  for (const auto &[name, entry] : found.state.at("files").items()) {
-    if (name.rfind("optimizer", 0) != 0)
-      continue;
-    files.push_back(
-        std::make_unique<SafetensorsFile>((std::filesystem::path(found.folder) / name).string()));
-    for (const TensorInfo &info : files.back()->tensors())
-      places[info.name] = files.back().get();
-  }
-  for (const ParameterTensor &tensor : parameterTensors(bundle))
-    forMoments(*tensor.parameter, [&](const char *prefix, std::int64_t index) {
-      const std::string name = prefix + tensor.name;
-      auto at = places.find(name);
-      if (at == places.end())
-        throw InputError(found.folder, "optimizer tensor " + name + ": is missing");
-      const TensorInfo &info = at->second->get(name);
-      if (info.shape != tensor.shape || info.dtype != DType::F32)
-        throw InputError(at->second->path(), "tensor " + name + ": is " + dtypeName(info.dtype) +
-                                                 " " + shapeText(info.shape) + "; expected F32 " +
-                                                 shapeText(tensor.shape));
-      std::memcpy(tensor.in(store, index), at->second->data(info),
-                  std::size_t(tensor.elements) * sizeof(float));
-    });
+void restore(Store &store, ThreadPool &pool, const Layout &layout, const FoundCheckpoint &found) {
+  checkBelongs(store.bundle(), found);
+  loadWeights(store, pool, layout, found.folder);
+  PartedTensors optimizer(found);
+  for (const HeldTensor &tensor : layout.tensors())
+    for (const Moment &moment : momentsOf(store, tensor))
+      optimizer.read(moment.name, tensor.shape, tensor.begin, tensor.end, moment.values);
 }
 
 /// "NaN at element 7, 12 of 4096 not finite", or empty.
@@ -132,19 +151,33 @@ static std::string nonFiniteIn(const float *values, std::int64_t count) {
          " not finite";
 }
 
-std::string firstNonFinite(Store &store) {
-  std::vector<ParameterTensor> tensors = parameterTensors(store.bundle());
-  for (const ParameterTensor &tensor : tensors)
+std::string firstNonFinite(Store &store, const Layout &layout) {
+  for (const HeldTensor &tensor : layout.tensors())
     if (std::string found = nonFiniteIn(tensor.values(store), tensor.elements); !found.empty())
       return tensor.name + ": " + found;
-  for (const ParameterTensor &tensor : tensors) {
-    if (tensor.parameter->gradient() < 0)
+  for (const HeldTensor &tensor : layout.tensors()) {
+    if (tensor.gradientStorage < 0)
       continue;
-    const float *gradient = tensor.in(store, tensor.parameter->gradient());
-    if (std::string found = nonFiniteIn(gradient, tensor.elements); !found.empty())
+    if (std::string found = nonFiniteIn(tensor.gradient(store), tensor.elements); !found.empty())
       return "gradient of " + tensor.name + ": " + found;
   }
   return {};
+}
+
+void initializeParameters(Store &store, ThreadPool &pool) {
+  initializeParameters(store, pool, Layout(store.bundle(), 0));
+}
+
+CheckpointContent checkpointContent(Store &store, std::int64_t step, std::int64_t rowsUsed) {
+  return checkpointContent(store, Layout(store.bundle(), 0), step, rowsUsed);
+}
+
+void restore(Store &store, ThreadPool &pool, const FoundCheckpoint &found) {
+  restore(store, pool, Layout(store.bundle(), 0), found);
+}
+
+std::string firstNonFinite(Store &store) {
+  return firstNonFinite(store, Layout(store.bundle(), 0));
 }
 
 } // namespace hadal::rt
