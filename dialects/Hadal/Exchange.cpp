@@ -24,7 +24,7 @@ LogicalResult ExchangeLayoutOp::inferReturnTypes(MLIRContext *context,
   check.require(sent <= kMaxRows, "at most 2^31 - 1 sent rows, found " + Twine(sent));
   if (!check.ok())
     return failure();
-  return check.infer(types, {check.i64(members), check.i64(members + 1), check.i32(sent),
+  return check.infer(types, {check.i64({2, members}), check.i64(members + 1), check.i32(sent),
                              check.i32(experts.withLast(members))});
 }
 
@@ -33,7 +33,8 @@ LogicalResult SortReceivedOp::inferReturnTypes(MLIRContext *context,
                                                SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor experts = check.tensor("experts", adaptor.getExperts(), 2);
-  check.tensor("received_offsets", adaptor.getReceivedOffsets(), 1);
+  CheckedTensor received = check.tensor("received", adaptor.getReceived(), 2);
+  check.size(received, 0, 2, "tokens and routed rows");
   int64_t count = check.positive("expert_count", adaptor.getExpertCount()); // C1
   check.require(count <= kMaxRows, "expert_count to fit 32 bits, found " + Twine(count));
   int64_t routed = experts.dim(0) * std::min(experts.last(), count);
@@ -87,8 +88,8 @@ private:
       return success();
     return op.emitOpError("expected ") << what << " to be " << expected << ", found " << found;
   }
-  RankedTensorType integers(int64_t size, unsigned width) {
-    return RankedTensorType::get({size}, IntegerType::get(op.getContext(), width));
+  RankedTensorType integers(Shape shape) {
+    return RankedTensorType::get(shape, IntegerType::get(op.getContext(), 64));
   }
 
   LogicalResult checkAttributes() { // C1
@@ -103,29 +104,34 @@ private:
   }
 
   LogicalResult checkLayout() { // C2
-    if (failed(expect("send_counts", integers(members, 64), op.getSendCounts().getType())) ||
-        failed(expect("send_offsets", integers(members + 1, 64), op.getSendOffsets().getType())) ||
+    if (failed(expect("send_counts", integers({2, members}), op.getSendCounts().getType())) ||
+        failed(expect("send_offsets", integers(members + 1), op.getSendOffsets().getType())) ||
         (op.getReceived() &&
-         failed(expect("received", integers(members + 1, 64), op.getReceived().getType()))))
+         failed(expect("received", integers({2, members + 1}), op.getReceived().getType()))))
       return failure();
-    RankedTensorType token = typeOf(op.getSendToken());
-    if (token.getRank() != 1 || !token.hasStaticShape() || token.getNumElements() < 1)
-      return op.emitOpError("expected send_token [S], found ") << token;
+    RankedTensorType token = typeOf(op.getSendToken()), slot = typeOf(op.getSendSlot());
+    if (slot.getRank() != 3 || !slot.hasStaticShape() || slot.getDimSize(2) != members)
+      return op.emitOpError("expected send_slot [B, T, ") << members << "], found " << slot;
+    home = slot.getShape().drop_back();
+    if (token.getRank() != 1 || !token.hasStaticShape() || token.getNumElements() < 1 ||
+        token.getNumElements() > slot.getNumElements())
+      return op.emitOpError("expected send_token of 1 to ")
+             << slot.getNumElements() << " rows, found " << token;
     sent = token.getNumElements();
     return success();
   }
 
-  /// Payloads of `rank` dimensions, equal in all but the last.
-  LogicalResult checkPayload(int64_t rank) {
+  /// Payloads with these leading dimensions.
+  LogicalResult checkPayload(Shape leading) {
     for (auto [i, value] : llvm::enumerate(op.getPayload())) {
       RankedTensorType type = typeOf(value);
-      if (type.getRank() != rank || !type.hasStaticShape())
-        return op.emitOpError("expected payload ")
-               << i << " of " << rank << " static dimensions, found " << type;
-      if (type.getShape().drop_back() != typeOf(op.getPayload()[0]).getShape().drop_back())
-        return op.emitOpError("expected payload ")
-               << i << " to have the leading dimensions of payload 0, "
-               << op.getPayload()[0].getType() << ", found " << type;
+      if (type.getRank() == int64_t(leading.size()) + 1 && type.hasStaticShape() &&
+          type.getShape().drop_back() == leading)
+        continue;
+      InFlightDiagnostic error = op.emitOpError("expected payload ");
+      error << i << " to be [";
+      llvm::interleaveComma(leading, error);
+      return error << ", any], found " << type;
     }
     return success();
   }
@@ -145,31 +151,27 @@ private:
     return success();
   }
 
+  int64_t received() const { return members * home[0] * home[1]; }
+
   LogicalResult checkScatter() { // C3
-    if (failed(checkPayload(3)))
-      return failure();
-    Shape shape = typeOf(op.getPayload()[0]).getShape();
-    int64_t tokens = shape[0] * shape[1];
-    if (sent > tokens * members)
-      return op.emitOpError("expected send_token of at most ")
-             << tokens * members << " rows, found " << sent;
-    if (failed(checkResults(tokens * members, op.getReceived() ? 0 : 1)))
+    if (failed(checkPayload(home)) || failed(checkResults(received(), op.getReceived() ? 0 : 1)))
       return failure();
     return op.getReceived() ? success()
-                            : expect("the last result, the received offsets,",
-                                     integers(members + 1, 64), op.getOutputs().back().getType());
+                            : expect("the last result, the received sums,",
+                                     integers({2, members + 1}), op.getOutputs().back().getType());
   }
 
   LogicalResult checkGather() { // C4
     if (!op.getReceived())
-      return op.emitOpError("expected the received offsets, found none");
-    if (failed(checkPayload(2)))
+      return op.emitOpError("expected the received sums, found none");
+    if (failed(checkPayload({received()})))
       return failure();
     return checkResults(sent, 0);
   }
 
   ExchangeOp op;
   int64_t members, sent = 0;
+  Shape home; ///< [B, T]
 };
 
 } // namespace
