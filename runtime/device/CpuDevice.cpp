@@ -21,31 +21,33 @@
 
 namespace hadal::rt {
 
+/// Bytes on either side of a memory that nothing may touch.
+static std::uint64_t guardBytes() {
+  return kRedZones ? std::uint64_t(::sysconf(_SC_PAGE_SIZE)) : 0;
+}
+
 Memory::Memory(std::uint64_t size) : length(size) {
   if (!size)
     return;
-  void *map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+  const std::uint64_t guard = guardBytes();
+  void *map = ::mmap(nullptr, size + 2 * guard, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (map == MAP_FAILED)
     throw RunError("cannot allocate " + std::to_string(size) + " bytes: " + std::strerror(errno));
-  bytes = static_cast<unsigned char *>(map);
+  bytes = static_cast<unsigned char *>(map) + guard;
   // Fewer address translations in the products; a refusal does not matter.
   if (size >= (std::uint64_t(4) << 20))
     ::madvise(map, size, MADV_HUGEPAGE);
-  if (kRedZones) {
-    const auto page = std::uint64_t(::sysconf(_SC_PAGE_SIZE));
-    forbid(bytes + size, std::size_t((page - size % page) % page));
-  }
+  forbid(map, std::size_t(guard));
+  forbid(bytes + size, std::size_t(guard));
 }
 
 Memory::~Memory() {
   if (!bytes)
     return;
-  if (kRedZones) {
-    const auto page = std::uint64_t(::sysconf(_SC_PAGE_SIZE));
-    allow(bytes, std::size_t((length + page - 1) / page * page));
-  }
-  ::munmap(bytes, length);
+  const std::uint64_t guard = guardBytes();
+  allow(bytes - guard, std::size_t(length + 2 * guard));
+  ::munmap(bytes - guard, std::size_t(length + 2 * guard));
 }
 
 void Memory::swap(Memory &other) noexcept {
