@@ -136,7 +136,8 @@ std::optional<InputError> checkSizes(const ModelSpec &spec, const Plan &plan) {
   double tokens = std::max<double>(static_cast<double>(plan.sequences) *
                                        static_cast<double>(plan.windowTokens()),
                                    static_cast<double>(kCacheBlock));
-  double rows = tokens * static_cast<double>(std::max<int64_t>(spec.numExpertsPerToken, 1));
+  double rows = tokens * static_cast<double>(std::max<int64_t>(spec.numExpertsPerToken, 1)) *
+                static_cast<double>(plan.expertParallel);
   auto width = [](int64_t a, int64_t b) { return static_cast<double>(a) * static_cast<double>(b); };
   double plain = std::max(
       {width(spec.vocabSize, 1), width(spec.hiddenSize, 2), width(spec.intermediateSize, 1),
@@ -156,7 +157,7 @@ std::optional<InputError> checkSizes(const ModelSpec &spec, const Plan &plan) {
 }
 
 OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const ModelSpec &spec, const Plan &plan,
-                                 StringRef target, StringRef cpu) {
+                                 StringRef target, StringRef cpu, Purpose purpose) {
   context.loadDialect<HadalDialect, func::FuncDialect>();
   OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
   Builder builder(&context);
@@ -168,6 +169,8 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const ModelSpec &spec, co
   (*module)->setAttr(kTargetAttr, builder.getStringAttr(target));
   (*module)->setAttr(kCpuAttr, builder.getStringAttr(cpu));
   (*module)->setAttr(kProgramsAttr, builder.getArrayAttr(programs));
+  if (purpose == Purpose::DryRun)
+    (*module)->setAttr(kDryRunAttr, builder.getUnitAttr());
   BuildPrograms build(*module, spec, plan);
   if (plan.has(Program::Train) || plan.has(Program::Evaluate))
     build.evaluate();
@@ -179,7 +182,8 @@ OwningOpRef<ModuleOp> buildModel(MLIRContext &context, const ModelSpec &spec, co
 }
 
 FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, StringRef configFile,
-                                             StringRef planFile, StringRef target, StringRef cpu) {
+                                             StringRef planFile, StringRef target, StringRef cpu,
+                                             Purpose purpose) {
   auto refuse = [](const InputError &error) {
     llvm::errs() << "error: " << error.message() << '\n';
     return failure();
@@ -187,14 +191,15 @@ FailureOr<OwningOpRef<ModuleOp>> importModel(MLIRContext &context, StringRef con
   Checked<ModelSpec> spec = loadModelSpec(configFile.str());
   if (!spec)
     return refuse(spec.error());
-  Checked<Plan> plan = planFile.empty() ? defaultPlan(*spec) : loadPlan(planFile.str(), *spec);
+  Checked<Plan> plan =
+      planFile.empty() ? defaultPlan(*spec) : loadPlan(planFile.str(), *spec, purpose);
   if (!plan)
     return refuse(plan.error());
   if (std::optional<InputError> error = checkSizes(*spec, *plan))
     return refuse(*error);
   for (const std::string &warning : spec->warnings)
     llvm::errs() << "warning: " << warning << '\n';
-  return buildModel(context, *spec, *plan, target, cpu);
+  return buildModel(context, *spec, *plan, target, cpu, purpose);
 }
 
 } // namespace hadal

@@ -5,6 +5,7 @@
 #ifndef HADAL_FRONTEND_BUILDMODEL_H
 #define HADAL_FRONTEND_BUILDMODEL_H
 
+#include "dialects/Hadal/Hadal.h"
 #include "frontend/Plan.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -17,7 +18,7 @@ namespace hadal {
 /// Warnings, and the one line that says what was refused, go to stderr.
 llvm::FailureOr<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext &context, llvm::StringRef configFile, llvm::StringRef planFile,
-            llvm::StringRef target, llvm::StringRef cpu);
+            llvm::StringRef target, llvm::StringRef cpu, Purpose purpose = Purpose::Compile);
 
 /// What makes tensors of this model and plan too large to count; nothing if all is well.
 std::optional<InputError> checkSizes(const ModelSpec &spec, const Plan &plan);
@@ -26,7 +27,13 @@ std::optional<InputError> checkSizes(const ModelSpec &spec, const Plan &plan);
 /// and the programs `evaluate`, `prefill` and `decode`, as the plan's programs need them.
 mlir::OwningOpRef<mlir::ModuleOp> buildModel(mlir::MLIRContext &context, const ModelSpec &spec,
                                              const Plan &plan, llvm::StringRef target,
-                                             llvm::StringRef cpu);
+                                             llvm::StringRef cpu,
+                                             Purpose purpose = Purpose::Compile);
+
+/// What a module's plan is to be read for.
+inline Purpose purposeOf(mlir::ModuleOp module) {
+  return module->hasAttr(kDryRunAttr) ? Purpose::DryRun : Purpose::Compile;
+}
 
 } // namespace hadal
 

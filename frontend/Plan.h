@@ -24,6 +24,8 @@ enum class Precision : uint8_t { F32, BF16, FP8 };
 enum class RateShape : uint8_t { Linear, Constant, Cosine };
 enum class Recompute : uint8_t { Norms, MlaUp, Swiglu };
 enum class Program : uint8_t { Train, Generate, Evaluate };
+/// What a plan is read for: kernels, or everything but them (sizes, memory, schedule).
+enum class Purpose : uint8_t { Compile, DryRun };
 
 const char *name(ScheduleKind); ///< 1f1b | zb1p | dualpipe | dualpipev
 const char *name(OverlapKind);  ///< none | paper | searched
@@ -81,6 +83,10 @@ struct Plan {
   /// Window length and micro-batch count where they do not change (checkSupported).
   int64_t windowTokens() const { return tokens.front().value; }
   int64_t microBatchCount() const { return microBatches.front().value; }
+  /// Pipeline stages: one a rank, two under dualpipev.
+  int64_t stageCount() const {
+    return pipelineRanks * (schedule == ScheduleKind::DualPipeV ? 2 : 1);
+  }
 };
 
 /// Parses a plan for `spec` (which gives two defaults). Checks types, ranges, unknown keys.
@@ -90,12 +96,14 @@ Checked<Plan> parsePlan(const std::string &text, const std::string &file, const 
 std::optional<InputError> checkPlan(const Plan &plan, const ModelSpec &spec);
 
 /// What this version cannot do yet; the message says what is supported. Nothing if all is well.
-std::optional<InputError> checkSupported(const Plan &plan);
+std::optional<InputError> checkSupported(const Plan &plan, Purpose purpose = Purpose::Compile);
 
 /// parsePlan, checkSupported and checkPlan of a file: what tools call.
-Checked<Plan> loadPlan(const std::string &path, const ModelSpec &spec);
+Checked<Plan> loadPlan(const std::string &path, const ModelSpec &spec,
+                       Purpose purpose = Purpose::Compile);
 /// The same for a text, such as the one a module carries.
-Checked<Plan> usablePlan(const std::string &text, const std::string &file, const ModelSpec &spec);
+Checked<Plan> usablePlan(const std::string &text, const std::string &file, const ModelSpec &spec,
+                         Purpose purpose = Purpose::Compile);
 
 /// All defaults; for what a plan must say: one sequence of min(4096, max_position_embeddings)
 /// tokens, a constant learning rate. Its `text` parses to the same plan.

@@ -38,11 +38,20 @@ private:
 
 std::string number(int64_t x) { return std::to_string(x); }
 
+/// Each stage has at least one of the embedding, a layer, and the last part (final norm, MTP,
+/// head).
 std::optional<InputError> checkStages(const Plan &plan, const ModelSpec &spec,
                                       const Refusal &refuse) {
+  const int64_t stages = plan.stageCount(), units = spec.numHiddenLayers + 2;
+  const int64_t perRank = stages / plan.pipelineRanks;
+  if (stages > units)
+    return refuse({"pipeline", "ranks"}, number(plan.pipelineRanks),
+                  "at most " + number(units / perRank) + ": " +
+                      (perRank > 1 ? "two stages a rank, and " : "") +
+                      "each stage has at least one of embedding, layer (" +
+                      number(spec.numHiddenLayers) + " in all), last part");
   if (plan.stages.empty())
     return std::nullopt;
-  int64_t stages = plan.pipelineRanks * (plan.schedule == ScheduleKind::DualPipeV ? 2 : 1);
   if (static_cast<int64_t>(plan.stages.size()) != stages)
     return refuse({"pipeline", "stages"}, "a list of " + number(plan.stages.size()),
                   "one number per stage, " + number(stages));
@@ -50,6 +59,11 @@ std::optional<InputError> checkStages(const Plan &plan, const ModelSpec &spec,
   if (sum != spec.numHiddenLayers)
     return refuse({"pipeline", "stages"}, number(sum) + " layers in all",
                   "numbers that add up to num_hidden_layers, " + number(spec.numHiddenLayers));
+  for (int64_t stage = 1; stage + 1 < stages; ++stage)
+    if (plan.stages[stage] == 0)
+      return refuse({"pipeline", "stages"}, "0 layers on stage " + number(stage),
+                    "at least one, except on the first stage (embedding) and the last one (last "
+                    "part)");
   return std::nullopt;
 }
 
@@ -69,17 +83,24 @@ std::optional<InputError> checkSchedule(const Plan &plan, const Refusal &refuse)
   return std::nullopt;
 }
 
+constexpr int64_t kMaxRanks = 1 << 20; ///< in all
+
 std::optional<InputError> checkParallel(const Plan &plan, const ModelSpec &spec,
                                         const Refusal &refuse) {
+  if (plan.pipelineRanks * plan.dataParallel > kMaxRanks)
+    return refuse({"data_parallel"},
+                  number(plan.dataParallel) + " x " + number(plan.pipelineRanks) +
+                      " pipeline ranks",
+                  "at most " + number(kMaxRanks) + " ranks in all");
   if (plan.dataParallel % plan.expertParallel)
     return refuse({"expert_parallel"}, number(plan.expertParallel),
                   "a divisor of data_parallel, " + number(plan.dataParallel));
-  if (spec.numRoutedExperts % plan.expertParallel)
+  if (plan.expertParallel > 1 && !spec.hasMoe())
+    return refuse({"expert_parallel"}, number(plan.expertParallel),
+                  "1: the model has no routed experts");
+  if (spec.hasMoe() && spec.numRoutedExperts % plan.expertParallel)
     return refuse({"expert_parallel"}, number(plan.expertParallel),
                   "a divisor of n_routed_experts, " + number(spec.numRoutedExperts));
-  if (plan.pipelineRanks > spec.numHiddenLayers)
-    return refuse({"pipeline", "ranks"}, number(plan.pipelineRanks),
-                  "at most num_hidden_layers, " + number(spec.numHiddenLayers));
   return std::nullopt;
 }
 
@@ -93,8 +114,8 @@ std::optional<InputError> checkWindow(const Plan &plan, const ModelSpec &spec,
       return refuse({"micro_batch", "tokens"}, number(phase.value),
                     "more than num_nextn_predict_layers, " + number(spec.numNextnPredictLayers));
   }
-  // Rows of routed tokens are numbered with 32 bits.
-  int64_t perToken = std::max(spec.numExpertsPerToken, int64_t(1));
+  // Rows of routed tokens, of all members of a group, are numbered with 32 bits.
+  int64_t perToken = std::max(spec.numExpertsPerToken, int64_t(1)) * plan.expertParallel;
   for (const Phase<int64_t> &phase : plan.tokens)
     if (plan.sequences * phase.value > INT32_MAX / perToken)
       return refuse({"micro_batch", "sequences"},
@@ -116,22 +137,8 @@ std::optional<InputError> checkPlan(const Plan &plan, const ModelSpec &spec) {
   return checkStages(plan, spec, refuse);
 }
 
-std::optional<InputError> checkSupported(const Plan &plan) {
+std::optional<InputError> checkSupported(const Plan &plan, Purpose purpose) {
   Refusal refuse(plan);
-  auto one = [&](const std::vector<std::string> &path, int64_t value) -> std::optional<InputError> {
-    if (value == 1)
-      return std::nullopt;
-    return refuse(path, number(value), "1 (supported: one rank)");
-  };
-  if (auto error = one({"pipeline", "ranks"}, plan.pipelineRanks))
-    return error;
-  if (plan.schedule != ScheduleKind::OneF1B)
-    return refuse({"pipeline", "schedule"}, quoteJson(name(plan.schedule)),
-                  "\"1f1b\" (supported: 1f1b on one rank)");
-  if (auto error = one({"data_parallel"}, plan.dataParallel))
-    return error;
-  if (auto error = one({"expert_parallel"}, plan.expertParallel))
-    return error;
   struct Field {
     std::vector<std::string> path;
     Precision value;
@@ -139,8 +146,9 @@ std::optional<InputError> checkSupported(const Plan &plan) {
   for (const Field &field :
        {Field{{"precision"}, plan.precision}, Field{{"cache"}, plan.cache},
         Field{{"dispatch"}, plan.dispatch}, Field{{"optimizer", "adamw", "moments"}, plan.moments}})
-    if (field.value != Precision::F32)
-      return refuse(field.path, quoteJson(name(field.value)), "\"f32\" (supported: f32)");
+    if (purpose == Purpose::Compile && field.value != Precision::F32)
+      return refuse(field.path, quoteJson(name(field.value)),
+                    "\"f32\" (supported: f32; others with --dry-run)");
   if (plan.microBatches.size() > 1)
     return refuse({"pipeline", "micro_batches"},
                   "a list of " + number(plan.microBatches.size()) + " phases",
@@ -151,22 +159,23 @@ std::optional<InputError> checkSupported(const Plan &plan) {
   return std::nullopt;
 }
 
-Checked<Plan> usablePlan(const std::string &text, const std::string &file, const ModelSpec &spec) {
+Checked<Plan> usablePlan(const std::string &text, const std::string &file, const ModelSpec &spec,
+                         Purpose purpose) {
   Checked<Plan> plan = parsePlan(text, file, spec);
   if (!plan)
     return plan;
-  if (std::optional<InputError> error = checkSupported(*plan))
+  if (std::optional<InputError> error = checkSupported(*plan, purpose))
     return *error;
   if (std::optional<InputError> error = checkPlan(*plan, spec))
     return *error;
   return plan;
 }
 
-Checked<Plan> loadPlan(const std::string &path, const ModelSpec &spec) {
+Checked<Plan> loadPlan(const std::string &path, const ModelSpec &spec, Purpose purpose) {
   Checked<std::string> text = readTextFile(path);
   if (!text)
     return text.error();
-  return usablePlan(*text, path, spec);
+  return usablePlan(*text, path, spec, purpose);
 }
 
 Checked<Plan> defaultPlan(const ModelSpec &spec) {

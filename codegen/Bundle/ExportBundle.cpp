@@ -7,6 +7,7 @@
 #include "codegen/Bundle/Tables.h"
 #include "codegen/Cpu/Object.h"
 #include "codegen/Cpu/Passes.h"
+#include "frontend/BuildModel.h"
 #include "runtime/program/Header.h"
 
 using namespace mlir;
@@ -57,7 +58,8 @@ private:
     if (!parsedSpec)
       return module.emitError(parsedSpec.error().message());
     spec = std::move(*parsedSpec);
-    Checked<Plan> parsedPlan = usablePlan(planText.str(), kPlanAttr.str(), *spec);
+    Checked<Plan> parsedPlan =
+        usablePlan(planText.str(), kPlanAttr.str(), *spec, purposeOf(module));
     if (!parsedPlan)
       return module.emitError(parsedPlan.error().message());
     plan = std::move(*parsedPlan);

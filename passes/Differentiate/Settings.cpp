@@ -20,7 +20,7 @@ FailureOr<Settings> readSettings(ModuleOp module) {
   Checked<ModelSpec> spec = parseModelSpec(specText.str(), "config.json");
   if (!spec)
     return module.emitError(spec.error().message()), failure();
-  Checked<Plan> plan = usablePlan(planText.str(), "plan.json", *spec);
+  Checked<Plan> plan = usablePlan(planText.str(), "plan.json", *spec, purposeOf(module));
   if (!plan)
     return module.emitError(plan.error().message()), failure();
   return Settings{std::move(*spec), std::move(*plan)};

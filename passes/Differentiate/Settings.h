@@ -5,8 +5,7 @@
 #ifndef HADAL_PASSES_DIFFERENTIATE_SETTINGS_H
 #define HADAL_PASSES_DIFFERENTIATE_SETTINGS_H
 
-#include "frontend/ModelSpec.h"
-#include "frontend/Plan.h"
+#include "frontend/BuildModel.h"
 #include "passes/Differentiate/Passes.h"
 
 namespace hadal {

@@ -2,7 +2,7 @@
 //
 // From the plan to a pipe.schedule.
 
-#include "frontend/Plan.h"
+#include "frontend/BuildModel.h"
 #include "passes/Schedule/Passes.h"
 #include "passes/Schedule/ProgramBuilder.h"
 
@@ -29,7 +29,8 @@ struct CreateSchedulePass : impl::CreateSchedulePassBase<CreateSchedulePass> {
     OpBuilder builder(program);
     pipe::ScheduleOp::create(builder, program.getLoc(), "training", pipe::kGradientsProgram,
                              name(plan->schedule), plan->pipelineRanks, plan->microBatchCount(),
-                             /*order=*/nullptr);
+                             /*order=*/nullptr, plan->dataParallel, plan->expertParallel,
+                             name(plan->overlap));
   }
 
 private:
@@ -41,7 +42,7 @@ private:
     Checked<ModelSpec> model = parseModelSpec(spec.str(), kSpecAttr.str());
     if (!model)
       return module.emitError(model.error().message());
-    Checked<Plan> parsed = usablePlan(plan.str(), kPlanAttr.str(), *model);
+    Checked<Plan> parsed = usablePlan(plan.str(), kPlanAttr.str(), *model, purposeOf(module));
     if (!parsed)
       return module.emitError(parsed.error().message());
     return *parsed;

@@ -5,6 +5,7 @@
 #include "tools/hadal-interpret/Inputs.h"
 
 #include "dialects/Hadal/Reference/Rules.h"
+#include "frontend/BuildModel.h"
 #include "frontend/WeightNames.h"
 #include "runtime/checkpoint/Weights.h"
 #include "runtime/support/Error.h"
@@ -31,7 +32,9 @@ static std::string attribute(mlir::ModuleOp module, llvm::StringRef name, const 
 
 ModelInputs::ModelInputs(mlir::ModuleOp module, const std::string &file)
     : spec(unwrap(parseModelSpec(attribute(module, kSpecAttr, file), "hadal.spec"), file)),
-      plan(unwrap(usablePlan(attribute(module, kPlanAttr, file), "hadal.plan", spec), file)) {}
+      plan(unwrap(
+          usablePlan(attribute(module, kPlanAttr, file), "hadal.plan", spec, purposeOf(module)),
+          file)) {}
 
 /// What a checkpoint of the model holds, as Weights checks it: parameters, experts one by one, and
 /// the optional copies of embedding and head.

@@ -34,6 +34,8 @@ struct Flags {
                              cl::cat(options())};
   cl::opt<std::string> output{"o", cl::desc("output file, - for stdout"), cl::value_desc("file"),
                               cl::init("-"), cl::cat(options())};
+  cl::opt<bool> dryRun{"dry-run", cl::desc("import a plan that no kernels can follow yet"),
+                       cl::cat(options())};
   ImportFlags import;
 };
 
@@ -43,8 +45,8 @@ int translate(const Flags &flags, MLIRContext &context) {
     return refuse("--export-schedule, --export-ptx: not supported yet; supported: --import-model, "
                   "--export-bundle, --export-manifest");
   bool import = flags.action == Action::ImportModel;
-  OwningOpRef<ModuleOp> module =
-      import ? flags.import.import(context, flags.input) : loadModule(flags.input, context);
+  OwningOpRef<ModuleOp> module = import ? flags.import.import(context, flags.input, flags.dryRun)
+                                        : loadModule(flags.input, context);
   if (!module)
     return Refused;
   return writeOutput(flags.output, [&](llvm::raw_ostream &os) -> LogicalResult {

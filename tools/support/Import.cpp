@@ -31,13 +31,15 @@ ImportFlags::ImportFlags()
                   llvm::cl::desc("kernels check their memory accesses; for the sanitizer build"),
                   llvm::cl::init(kSanitized), llvm::cl::cat(options())) {}
 
-OwningOpRef<ModuleOp> ImportFlags::import(MLIRContext &context, llvm::StringRef configFile) const {
+OwningOpRef<ModuleOp> ImportFlags::import(MLIRContext &context, llvm::StringRef configFile,
+                                          bool dryRun) const {
   if (target != "cpu") {
     refuse("--target: found '" + target + "'; supported: cpu");
     return {};
   }
   std::string name = cpu == "native" ? llvm::sys::getHostCPUName().str() : cpu.getValue();
-  FailureOr<OwningOpRef<ModuleOp>> module = importModel(context, configFile, plan, target, name);
+  FailureOr<OwningOpRef<ModuleOp>> module = importModel(
+      context, configFile, plan, target, name, dryRun ? Purpose::DryRun : Purpose::Compile);
   if (failed(module))
     return {};
   if (checkMemory)

@@ -19,9 +19,10 @@ class ImportFlags {
 public:
   ImportFlags();
 
-  /// Reads `configFile` and the plan. Null after one line on stderr (exit code Refused).
-  mlir::OwningOpRef<mlir::ModuleOp> import(mlir::MLIRContext &context,
-                                           llvm::StringRef configFile) const;
+  /// Reads `configFile` and the plan; with `dryRun` a plan that kernels cannot follow too. Null
+  /// after one line on stderr (exit code Refused).
+  mlir::OwningOpRef<mlir::ModuleOp> import(mlir::MLIRContext &context, llvm::StringRef configFile,
+                                           bool dryRun = false) const;
 
 private:
   llvm::cl::opt<std::string> plan;

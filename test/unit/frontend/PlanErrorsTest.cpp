@@ -194,24 +194,19 @@ TEST(PlanErrors, NotSupportedYet) {
   Checked<Plan> plan = usablePlan(planText({{"precision", "\"bf16\""}}), "p.json", validSpec());
   ASSERT_FALSE(bool(plan));
   EXPECT_EQ(plan.error().message(),
-            "p.json:4: precision: found \"bf16\"; allowed: \"f32\" (supported: f32)");
+            "p.json:4: precision: found \"bf16\"; allowed: \"f32\" (supported: f32; others with "
+            "--dry-run)");
   expectUnusable({
-      {{{"pipeline", "{\"ranks\": 2}"}},
-       "pipeline.ranks: found 2; allowed: 1 (supported: one rank)"},
-      {{{"data_parallel", "2"}}, "data_parallel: found 2; allowed: 1 (supported: one rank)"},
-      {{{"expert_parallel", "2"}}, "expert_parallel: found 2; allowed: 1 (supported: one rank)"},
-      {{{"pipeline", "{\"schedule\": \"zb1p\"}"}},
-       "pipeline.schedule: found \"zb1p\"; allowed: \"1f1b\" (supported: 1f1b on one rank)"},
-      {{{"pipeline", "{\"schedule\": \"dualpipe\"}"}},
-       "pipeline.schedule: found \"dualpipe\"; allowed: \"1f1b\" (supported: 1f1b on one rank)"},
-      {{{"pipeline", "{\"schedule\": \"dualpipev\"}"}},
-       "pipeline.schedule: found \"dualpipev\"; allowed: \"1f1b\" (supported: 1f1b on one rank)"},
-      {{{"precision", "\"fp8\""}}, "precision: found \"fp8\"; allowed: \"f32\" (supported: f32)"},
-      {{{"cache", "\"bf16\""}}, "cache: found \"bf16\"; allowed: \"f32\" (supported: f32)"},
-      {{{"dispatch", "\"fp8\""}}, "dispatch: found \"fp8\"; allowed: \"f32\" (supported: f32)"},
+      {{{"precision", "\"fp8\""}},
+       "precision: found \"fp8\"; allowed: \"f32\" (supported: f32; others with --dry-run)"},
+      {{{"cache", "\"bf16\""}},
+       "cache: found \"bf16\"; allowed: \"f32\" (supported: f32; others with --dry-run)"},
+      {{{"dispatch", "\"fp8\""}},
+       "dispatch: found \"fp8\"; allowed: \"f32\" (supported: f32; others with --dry-run)"},
       {{{"optimizer", "{\"adamw\": {\"moments\": \"bf16\"}, \"learning_rate\": [{\"shape\": "
                       "\"constant\", \"steps\": 1}]}"}},
-       "optimizer.adamw.moments: found \"bf16\"; allowed: \"f32\" (supported: f32)"},
+       "optimizer.adamw.moments: found \"bf16\"; allowed: \"f32\" (supported: f32; others with "
+       "--dry-run)"},
       {{{"pipeline", "{\"micro_batches\": [{\"steps\": 3, \"value\": 1}, {\"value\": 2}]}"}},
        "pipeline.micro_batches: found a list of 2 phases; allowed: a number (supported: one "
        "micro-batch count for the whole "
@@ -253,8 +248,16 @@ TEST(PlanErrors, CombinationsForSeveralRanks) {
            "expert_parallel: found 3; allowed: a divisor of data_parallel, 4"},
           {{{"data_parallel", "32"}, {"expert_parallel", "32"}},
            "expert_parallel: found 32; allowed: a divisor of n_routed_experts, 16"},
-          {{{"pipeline", "{\"ranks\": 9}"}},
-           "pipeline.ranks: found 9; allowed: at most num_hidden_layers, 8"},
+          {{{"data_parallel", "1048576"}, {"pipeline", "{\"ranks\": 2}"}},
+           "data_parallel: found 1048576 x 2 pipeline ranks; allowed: at most 1048576 ranks in "
+           "all"},
+          {{{"pipeline", "{\"ranks\": 11}"}},
+           "pipeline.ranks: found 11; allowed: at most 10: each stage has at least one of "
+           "embedding, layer (8 in all), last part"},
+          {{{"pipeline", "{\"ranks\": 10}"}}, "accepted"},
+          {{{"pipeline", "{\"ranks\": 6, \"schedule\": \"dualpipev\", \"micro_batches\": 12}"}},
+           "pipeline.ranks: found 6; allowed: at most 5: two stages a rank, and each stage has at "
+           "least one of embedding, layer (8 in all), last part"},
           {{{"pipeline", "{\"ranks\": 3, \"schedule\": \"dualpipe\", \"micro_batches\": 6}"}},
            "pipeline.ranks: found 3; allowed: an even number with the schedule dualpipe"},
           {{{"pipeline", "{\"ranks\": 4, \"schedule\": \"dualpipe\", \"micro_batches\": 6}"}},
@@ -270,6 +273,58 @@ TEST(PlanErrors, CombinationsForSeveralRanks) {
            "accepted"},
       },
       spec);
+}
+
+TEST(PlanErrors, Stages) {
+  ModelSpec spec = validSpec({{"num_hidden_layers", "8"}});
+  auto stages = [](const char *list, const char *more = "") {
+    return Fields{{"pipeline", std::string("{\"ranks\": 4, \"stages\": ") + list + more + "}"}};
+  };
+  expectImpossible(
+      {
+          {stages("[2, 2, 2, 2]"), "accepted"},
+          {stages("[0, 4, 4, 0]"), "accepted"},
+          {stages("[3, 0, 3, 2]"),
+           "pipeline.stages: found 0 layers on stage 1; allowed: at least one, except on the first "
+           "stage (embedding) and the last one (last part)"},
+          {stages("[4, 4]"),
+           "pipeline.stages: found a list of 2; allowed: one number per stage, 4"},
+          {stages("[1, 1, 1, 1, 1, 1, 1, 1]",
+                  ", \"schedule\": \"dualpipev\", \"micro_batches\": 8"),
+           "accepted"},
+          {stages("[2, 2, 2, 2]", ", \"schedule\": \"dualpipev\", \"micro_batches\": 8"),
+           "pipeline.stages: found a list of 4; allowed: one number per stage, 8"},
+          {stages("[2, 2, 2, 3]"),
+           "pipeline.stages: found 9 layers in all; allowed: numbers that add up to "
+           "num_hidden_layers, 8"},
+      },
+      spec);
+}
+
+TEST(PlanErrors, ExpertsOverRanks) {
+  expectImpossible({{{{"data_parallel", "2"}, {"expert_parallel", "2"}},
+                     "expert_parallel: found 2; allowed: 1: the model has no routed experts"}},
+                   validSpec({{"num_hidden_layers", "2"},
+                              {"first_k_dense_replace", "2"},
+                              {"num_nextn_predict_layers", "0"}}));
+  expectImpossible(
+      {{{{"data_parallel", "16"},
+         {"expert_parallel", "16"},
+         {"micro_batch", "{\"sequences\": 16777216, \"tokens\": 2}"}},
+        "micro_batch.sequences: found 16777216 x 2 tokens; allowed: at most 33554431 tokens in one "
+        "micro-batch"}},
+      validSpec());
+}
+
+TEST(PlanErrors, DryRunsTakeOtherPrecisions) {
+  std::string text = planText({{"precision", "\"fp8\""}, {"cache", "\"bf16\""}});
+  EXPECT_FALSE(bool(usablePlan(text, "p.json", validSpec())));
+  Checked<Plan> plan = usablePlan(text, "p.json", validSpec(), Purpose::DryRun);
+  ASSERT_TRUE(bool(plan)) << plan.error().message();
+  EXPECT_EQ(plan->precision, Precision::FP8);
+  std::string phases = planText(
+      {{"pipeline", "{\"micro_batches\": [{\"steps\": 3, \"value\": 1}, {\"value\": 2}]}"}});
+  EXPECT_FALSE(bool(usablePlan(phases, "p.json", validSpec(), Purpose::DryRun)));
 }
 
 } // namespace

@@ -83,7 +83,11 @@ TEST(Plan, ReadsThePublishedRun) {
   EXPECT_EQ(plan->programs, std::vector<Program>{Program::Train});
   std::optional<InputError> refused = checkSupported(*plan);
   EXPECT_EQ(refused.value_or(InputError()).message(),
-            "plan.json:2: pipeline.ranks: found 16; allowed: 1 (supported: one rank)");
+            "plan.json:4: precision: found \"fp8\"; allowed: \"f32\" (supported: f32; others with "
+            "--dry-run)");
+  Checked<Plan> dry = loadPlan(examplePath("deepseek-v3/plan.json"), spec, Purpose::DryRun);
+  ASSERT_TRUE(bool(dry)) << dry.error().message();
+  EXPECT_EQ(dry->stageCount(), 16);
 }
 
 TEST(Plan, ReadsEveryOraclePlan) {
