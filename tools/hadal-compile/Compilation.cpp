@@ -21,7 +21,7 @@ int Compilation::run() {
   auto asked = [&](const PipelinePhase &phase) { return phase.name == request.printAfter; };
   if (!request.printAfter.empty() && request.printAfter != "import" && llvm::none_of(phases, asked))
     return refusePhase(phases);
-  module = import.import(context, request.config);
+  module = import.import(context, request.config, request.dryRun);
   if (!module)
     return Refused;
   if (int code = phaseDone("import"))
