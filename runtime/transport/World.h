@@ -30,7 +30,7 @@ struct WorldOptions {
   bool bodyStops = false;
   /// Kernel threads per rank; 0: threadsPerRank.
   int threads = 0;
-  ControlOptions control;
+  ControlOptions control = ControlOptions::fromEnvironment();
 };
 
 /// Brings the ranks together, has them agree on `identity` (the world's size is added), calls
