@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the lit tests and the unit tests share: the environment of the sanitizers and a limit on the time of one test.
+# What the lit tests and the unit tests share: the environment of the sanitizers, a limit on the time of one test, and the
+# machine code of kernels, which is made once for all tests.
+
+import os
+
+config.environment["HADAL_CACHE"] = os.path.join(config.hadal_build_dir, "test", "kernels")
 
 if config.sanitize:
     config.environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"

@@ -42,6 +42,7 @@ std::string yieldedResults(KernelOp kernel, Operation *op) {
 
 class AttentionEmitter : public KernelEmitter {
 public:
+  StringRef name() const override { return "attention"; }
   bool accepts(KernelOp kernel) const override {
     Operation *op = onlyOp(kernel);
     if (!isa_and_nonnull<AttentionOp, AttentionGradientHeadsOp, LatentAttentionOp, CacheAppendOp,

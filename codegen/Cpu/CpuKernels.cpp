@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Dominance.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
@@ -131,7 +132,7 @@ LogicalResult CpuKernels::runOnKernel(KernelOp kernel) {
            << opNames(kernel, ", ", 8) << ") on target cpu";
   KernelConfig config = family->configure(kernel, target);
   std::string shared = sharedOperands(kernel);
-  config.key = llvm::formatv("{0};{1}{2}", static_cast<const void *>(family), shared, config.key);
+  config.key = llvm::formatv("{0};{1};{2}", family->name(), shared, config.key);
   FailureOr<StringAttr> function = functionOf(kernel, *family, config, shared.empty());
   if (failed(function))
     return failure();
@@ -187,7 +188,12 @@ FailureOr<StringAttr> CpuKernels::functionOf(KernelOp kernel, const KernelEmitte
   if (!added)
     return entry->second;
   ++numFunctions;
-  std::string name = llvm::formatv("k_{0}_{1}", opNames(kernel, "_", 3), functions.size() - 1);
+  // Named by what it is, not by its place: another model with the same kernel has the same code,
+  // which the cache of objects finds again.
+  std::string name = llvm::formatv("k_{0}_{1:x-8}", opNames(kernel, "_", 3),
+                                   uint32_t(llvm::xxh3_64bits(config.key)));
+  while (kernels.lookupSymbol(name))
+    name += "x";
   entry->second = StringAttr::get(&getContext(), name);
 
   size_t pointers = kernel.getNumOperands();

@@ -124,6 +124,7 @@ public:
 class KernelEmitter {
 public:
   virtual ~KernelEmitter() = default;
+  virtual llvm::StringRef name() const = 0;
   /// Whether this family can make the whole region one kernel.
   virtual bool accepts(KernelOp kernel) const = 0;
   virtual KernelConfig configure(KernelOp kernel, const Target &target) const = 0;

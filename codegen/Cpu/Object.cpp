@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See Object.h. The functions are cut into a fixed number of parts that threads compile, each in a
-// context of its own; LLD joins the parts in their order.
+// See Object.h. Each kernel is compiled for itself, in a context of its own, by any thread; LLD
+// joins the objects in the kernels' order.
 
 #include "codegen/Cpu/Object.h"
+
+#include "codegen/Cpu/ObjectCache.h"
 
 #include "lld/Common/Driver.h"
 #include "mlir/IR/Threading.h"
@@ -35,8 +37,6 @@ using namespace mlir;
 namespace hadal::cpu {
 
 constexpr StringLiteral kTriple = "x86_64-unknown-linux-gnu";
-/// Fixed, so that the bytes do not depend on the machine that compiles.
-constexpr size_t kParts = 8;
 
 // --- what a CPU has ---
 
@@ -134,7 +134,7 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine, bool ch
   passes.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
 }
 
-using Bytes = SmallVector<char, 0>;
+using Bytes = ObjectBytes;
 
 /// The object file of `module`, or what is wrong with it.
 static std::string compile(llvm::Module &module, const Target &target, bool checkMemory,
@@ -187,23 +187,39 @@ static std::string foreignSymbol(const Bytes &object) {
 
 // --- parts and linking ---
 
-/// The module's functions shared out to modules of about equal size; an entry stays with the body
-/// it calls.
+/// A module for each kernel: its entry and the body it calls.
 static SmallVector<OwningOpRef<ModuleOp>> cut(ModuleOp kernels) {
   SmallVector<OwningOpRef<ModuleOp>> parts;
-  SmallVector<int64_t> weights(kParts, 0);
-  for (size_t part = 0; part < kParts; ++part)
-    parts.push_back(ModuleOp::create(kernels.getLoc()));
-  size_t part = 0;
   for (Operation &op : *kernels.getBody()) {
     // A body comes first and its entry follows.
-    if (auto function = dyn_cast<LLVM::LLVMFuncOp>(op);
-        !function || function.getLinkage() == LLVM::Linkage::Internal)
-      part = std::min_element(weights.begin(), weights.end()) - weights.begin();
-    OpBuilder::atBlockEnd(parts[part]->getBody()).clone(op);
-    op.walk([&](Operation *) { ++weights[part]; });
+    auto function = dyn_cast<LLVM::LLVMFuncOp>(op);
+    if (parts.empty() || !function || function.getLinkage() == LLVM::Linkage::Internal)
+      parts.push_back(ModuleOp::create(kernels.getLoc()));
+    OpBuilder::atBlockEnd(parts.back()->getBody()).clone(op);
   }
   return parts;
+}
+
+/// The object of one part, made or found.
+static std::string build(ModuleOp part, const Target &target, bool checkMemory,
+                         const ObjectCache &cache, Bytes &object) {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> module =
+      translateModuleToLLVMIR(part, context, "kernels", /*disableVerification=*/true);
+  if (!module)
+    return "cannot be translated to LLVM IR";
+  std::string key;
+  if (cache.isOn()) {
+    key = cache.keyOf(*module, target.cpu + (checkMemory ? " checked" : ""));
+    if (cache.find(key, object))
+      return {};
+  }
+  if (std::string problem = compile(*module, target, checkMemory, object); !problem.empty())
+    return problem;
+  if (std::string name = foreignSymbol(object); !name.empty())
+    return "code calls " + name + ", which no library gives it";
+  cache.keep(key, object);
+  return {};
 }
 
 namespace {
@@ -280,22 +296,14 @@ FailureOr<std::string> buildSharedObject(ModuleOp kernels, StringRef cpu, bool c
   registerLLVMDialectTranslation(*context);
 
   SmallVector<OwningOpRef<ModuleOp>> parts = cut(kernels);
-  std::vector<std::string> problems(kParts);
-  std::vector<Bytes> objects(kParts);
+  if (parts.empty()) // a shared object without kernels is one too
+    parts.push_back(ModuleOp::create(kernels.getLoc()));
+  std::vector<std::string> problems(parts.size());
+  std::vector<Bytes> objects(parts.size());
   Target target = targetOf(cpu);
-  parallelFor(context, 0, kParts, [&](size_t i) {
-    if (i && parts[i]->getBody()->empty())
-      return; // fewer functions than parts
-    llvm::LLVMContext llvmContext;
-    std::unique_ptr<llvm::Module> module =
-        translateModuleToLLVMIR(*parts[i], llvmContext, "kernels", /*disableVerification=*/true);
-    if (!module)
-      problems[i] = "cannot be translated to LLVM IR";
-    else
-      problems[i] = compile(*module, target, checkMemory, objects[i]);
-    if (problems[i].empty())
-      if (std::string name = foreignSymbol(objects[i]); !name.empty())
-        problems[i] = "code calls " + name + ", which no library gives it";
+  ObjectCache cache;
+  parallelFor(context, 0, parts.size(), [&](size_t i) {
+    problems[i] = build(*parts[i], target, checkMemory, cache, objects[i]);
   });
   for (const std::string &problem : problems)
     if (!problem.empty())

@@ -221,6 +221,7 @@ static std::string keyOf(KernelOp kernel, const Product &product, const ProductC
 namespace {
 class ProductEmitter : public KernelEmitter {
 public:
+  StringRef name() const override { return "products"; }
   bool accepts(KernelOp kernel) const override { return matchProduct(kernel).has_value(); }
 
   KernelConfig configure(KernelOp kernel, const Target &target) const override {

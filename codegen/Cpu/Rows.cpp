@@ -191,6 +191,7 @@ std::string keyOf(KernelOp kernel, const RowLayout &layout) {
 }
 
 struct RowEmitter : KernelEmitter {
+  StringRef name() const override { return "rows"; }
   bool accepts(KernelOp kernel) const override {
     return !opsOf(kernel).empty() && rowKernelDomain(kernel).has_value();
   }

@@ -78,6 +78,7 @@ std::string keyOf(KernelOp kernel, Operation *op) {
 }
 
 struct SingleEmitter : KernelEmitter {
+  StringRef name() const override { return "single"; }
   bool accepts(KernelOp kernel) const override {
     Operation *op = onlyOp(kernel);
     return op && dispatch(op, [](auto) {});

@@ -269,6 +269,7 @@ Operation *onlyOp(KernelOp kernel) {
 
 class TileEmitter : public KernelEmitter {
 public:
+  StringRef name() const override { return "tiles"; }
   bool accepts(KernelOp kernel) const override {
     Operation *op = onlyOp(kernel);
     if (!isa_and_nonnull<QuantizeTilesOp, DequantizeTilesOp>(op))

@@ -6,10 +6,10 @@
 
 module attributes {hadal.target = "cpu", hadal.cpu = "znver3"} {
   // LAUNCH-LABEL: func.func @f
-  // LAUNCH: hadal.kernel(%arg0, %arg1) attributes {launch = #hadal.launch<"k_linear_0", sizes = [64, 12], grid = 6, scratch = {{[0-9]+}}, flops = 147456>}
-  // LAUNCH: hadal.kernel(%arg2, %arg1) attributes {launch = #hadal.launch<"k_linear_0", sizes = [1, 12], grid = 1, scratch = {{[0-9]+}}, flops = 2304>}
+  // LAUNCH: hadal.kernel(%arg0, %arg1) attributes {launch = #hadal.launch<"[[L:k_linear_[0-9a-f]+]]", sizes = [64, 12], grid = 6, scratch = {{[0-9]+}}, flops = 147456>}
+  // LAUNCH: hadal.kernel(%arg2, %arg1) attributes {launch = #hadal.launch<"[[L]]", sizes = [1, 12], grid = 1, scratch = {{[0-9]+}}, flops = 2304>}
   // Another width, another function.
-  // LAUNCH: hadal.kernel(%arg0, %arg3) attributes {launch = #hadal.launch<"k_linear_1",
+  // LAUNCH: hadal.kernel(%arg0, %arg3) attributes {launch = #hadal.launch<"k_linear_{{[0-9a-f]+}}",
   func.func @f(%x: tensor<1x64x24xf32>, %w: tensor<48x24xf32>, %y: tensor<1x1x24xf32>, %v: tensor<40x24xf32>)
       -> (tensor<1x64x48xf32>, tensor<1x1x48xf32>, tensor<1x64x40xf32>) {
     %0 = hadal.kernel(%x, %w) : (tensor<1x64x24xf32>, tensor<48x24xf32>) -> tensor<1x64x48xf32> {
@@ -30,11 +30,11 @@ module attributes {hadal.target = "cpu", hadal.cpu = "znver3"} {
     return %0, %1, %2 : tensor<1x64x48xf32>, tensor<1x1x48xf32>, tensor<1x64x40xf32>
   }
   // LLVM: module @kernels
-  // LLVM: llvm.func internal @k_linear_0_body(%{{.*}}: !llvm.ptr {llvm.noalias}
+  // LLVM: llvm.func internal @k_linear_[[F:[0-9a-f]+]]_body(%{{.*}}: !llvm.ptr {llvm.noalias}
   // LLVM-NOT: scf.
   // LLVM-NOT: arith.
-  // LLVM: llvm.func @k_linear_0(%arg0: !llvm.ptr, %arg1: i64, %arg2: i64, %arg3: !llvm.ptr) attributes {no_unwind}
-  // LLVM: llvm.call @k_linear_0_body
+  // LLVM: llvm.func @k_linear_[[F]](%arg0: !llvm.ptr, %arg1: i64, %arg2: i64, %arg3: !llvm.ptr) attributes {no_unwind}
+  // LLVM: llvm.call @k_linear_[[F]]_body
 
   // The micro-kernel: 6 x 2 sums of 8 lanes, fused multiply-adds.
   // SCF: scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
