@@ -16,6 +16,8 @@ namespace hadal::rt {
 class Checksum {
 public:
   void update(const void *data, std::size_t bytes) {
+    if (!bytes)
+      return; // `data` may be null
     const auto *p = static_cast<const unsigned char *>(data);
     total += bytes;
     if (held + bytes < 32) {
