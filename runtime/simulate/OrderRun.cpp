@@ -55,7 +55,9 @@ struct OrderProgram {
         engine.explain(outcome, {[&](Engine::Id id) { return steps[id].second->text(); },
                                  [](std::uint64_t what) { return partOf(what).text(); }});
     why.pop_back(); // the last line's end
-    throw RunError(file + ": deadlock: nothing goes on\n" + why);
+    for (std::size_t at = why.find('\n'); at != why.npos; at = why.find('\n', at))
+      why.replace(at, 1, "; ");
+    throw RunError(file + ": deadlock: " + why);
   }
 };
 
