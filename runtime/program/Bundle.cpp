@@ -7,6 +7,8 @@
 #include "runtime/device/RedZones.h"
 #include "runtime/support/Error.h"
 
+#include <cstring>
+
 namespace hadal::rt {
 
 Bundle::Bundle(const std::string &path, bool execute) : file(path) {
@@ -51,20 +53,31 @@ Bundle::Bundle(const std::string &path, bool execute) : file(path) {
   }
 }
 
-const bundle::Program *Bundle::findProgram(const std::string &name) const {
+std::uint64_t Bundle::checksum() const {
+  BundleHeader header;
+  std::memcpy(&header, file.data(), sizeof header);
+  return header.checksum;
+}
+
+const bundle::Program *Bundle::findProgram(const std::string &name,
+                                           std::uint32_t pipelineRank) const {
   for (std::uint32_t i = 0; i < countOf(root->programs()); ++i)
-    if (root->programs()->Get(i)->name()->str() == name)
+    if (root->programs()->Get(i)->name()->string_view() == name &&
+        root->programs()->Get(i)->rank() == pipelineRank)
       return root->programs()->Get(i);
   return nullptr;
 }
 
-const bundle::Program &Bundle::program(const std::string &name) const {
-  if (const bundle::Program *found = findProgram(name))
+const bundle::Program &Bundle::program(const std::string &name, std::uint32_t pipelineRank) const {
+  if (const bundle::Program *found = findProgram(name, pipelineRank))
     return *found;
   std::string present;
   for (std::uint32_t i = 0; i < countOf(root->programs()); ++i)
-    present += " " + root->programs()->Get(i)->name()->str();
-  throw InputError(path(), "holds no program " + name + "; it holds:" + present +
+    if (root->programs()->Get(i)->rank() == pipelineRank)
+      present += " " + root->programs()->Get(i)->name()->str();
+  const std::string where =
+      pipelineRank ? " for pipeline rank " + std::to_string(pipelineRank) : std::string();
+  throw InputError(path(), "holds no program " + name + where + "; it holds:" + present +
                                " (the plan's \"programs\" say which are compiled)");
 }
 

@@ -26,6 +26,8 @@ public:
 
   const std::string &path() const { return file.path(); }
   std::uint64_t fileBytes() const { return file.size(); }
+  /// That of the header: two bundles of one checksum are the same.
+  std::uint64_t checksum() const;
   const bundle::Bundle &table() const { return *root; }
   const bundle::Model &model() const { return *root->model(); }
   const bundle::Training &training() const { return *root->training(); }
@@ -34,8 +36,8 @@ public:
   KernelFunction kernel(std::uint32_t index) const { return functions[index]; }
 
   /// Throws InputError saying which programs the bundle holds when `name` is not among them.
-  const bundle::Program &program(const std::string &name) const;
-  const bundle::Program *findProgram(const std::string &name) const;
+  const bundle::Program &program(const std::string &name, std::uint32_t pipelineRank = 0) const;
+  const bundle::Program *findProgram(const std::string &name, std::uint32_t pipelineRank = 0) const;
 
   /// Rows of one optimizer step.
   std::int64_t rowsPerStep() const;

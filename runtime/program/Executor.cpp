@@ -1,165 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See Executor.h.
+// See Executor.h: kernels and streams.
 
 #include "runtime/program/Executor.h"
 
 #include "runtime/device/RedZones.h"
+#include "runtime/program/Layout.h"
 #include "runtime/support/Error.h"
+#include "runtime/transport/Fault.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstring>
+#include <optional>
 #include <set>
+#include <thread>
 
 namespace hadal::rt {
 
-Store::Store(const Bundle &bundle) : owner(bundle), memories(countOf(bundle.table().storages())) {}
+using bundle::RowCount;
+using Clock = std::chrono::steady_clock;
 
-/// cos or sin of position * frequency, times the amplitude: computed in f64, rounded once.
-static void fillRotary(const bundle::Rotary &rotary, bool cosine, float *out, std::uint64_t room) {
-  const std::uint32_t pairs = countOf(rotary.frequencies());
-  for (std::int64_t position = 0; position < rotary.positions(); ++position)
-    for (std::uint32_t j = 0; j < pairs; ++j) {
-      if (!room--)
-        return;
-      double angle = double(position) * rotary.frequencies()->Get(j);
-      *out++ = float((cosine ? std::cos(angle) : std::sin(angle)) * rotary.amplitude());
-    }
+static std::int64_t now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
+      .count();
 }
 
-unsigned char *Store::at(std::uint32_t index) {
-  Memory &memory = memories[index];
-  if (memory.data())
-    return memory.data();
-  const bundle::Storage &storage = *owner.table().storages()->Get(index);
-  // An empty storage has an address too.
-  memory = Memory(std::max<std::uint64_t>(storage.bytes(), 64));
-  total += memory.size();
-  if (storage.kind() == bundle::StorageKind::constant) {
-    std::string name = storage.name()->str();
-    if ((name != "rotary_cos" && name != "rotary_sin") || !owner.table().rotary())
-      throw InputError(owner.path(), "storage " + name +
-                                         ": is a constant this program does not know; "
-                                         "it knows rotary_cos and rotary_sin");
-    fillRotary(*owner.table().rotary(), name == "rotary_cos",
-               reinterpret_cast<float *>(memory.data()), storage.bytes() / 4);
-  }
-  return memory.data();
-}
+// --- kernels ---
 
-Executor::Executor(Store &store, ThreadPool &pool, const std::string &name)
-    : store(store), bundle(store.bundle()), pool(pool), program(bundle.program(name)) {
-  const bundle::Bundle &table = bundle.table();
-  for (std::uint32_t i = 0; i < countOf(program.buffers()); ++i) {
-    const bundle::Buffer &buffer = *program.buffers()->Get(i);
-    View view;
-    view.data = store.at(buffer.storage()) + buffer.offset();
-    view.dtype = buffer.dtype();
-    for (std::uint32_t d = 0; d < countOf(buffer.shape()); ++d)
-      view.shape.push_back(buffer.shape()->Get(d));
-    view.elements = elementsOf(buffer.shape());
-    views.emplace(buffer.name()->str(), view);
-    buffers.push_back(std::move(view));
-  }
-  std::uint64_t frameBytes = 0, scratchBytes = 64;
-  for (std::uint32_t i = 0; i < countOf(program.instructions()); ++i) {
-    const bundle::Instruction &instruction = *program.instructions()->Get(i);
-    if (instruction.opcode() == bundle::Opcode::launch)
-      frameBytes =
-          std::max(frameBytes, table.components()->Get(instruction.component())->frame_bytes());
-  }
-  for (std::uint32_t i = 0; i < countOf(table.kernels()); ++i) {
-    scratchBytes = std::max(scratchBytes, table.kernels()->Get(i)->scratch_bytes());
-    times.push_back({table.kernels()->Get(i)->symbol()->str(), 0, 0});
-  }
-  frame = Memory(frameBytes + 64);
-  for (int thread = 0; thread < pool.threads(); ++thread)
-    scratch.emplace_back(scratchBytes);
-
-  for (std::uint32_t i = 0; i < countOf(program.instructions()); ++i) {
-    const bundle::Instruction &instruction = *program.instructions()->Get(i);
-    auto operand = [&](std::uint32_t n) -> const View & {
-      return buffers[instruction.operands()->Get(n)];
-    };
-    Step step{Step::Zero};
-    step.instruction = i;
-    switch (instruction.opcode()) {
-    case bundle::Opcode::launch:
-      prepareLaunch(instruction, i);
-      continue;
-    case bundle::Opcode::zero:
-      step.to = operand(0).data;
-      step.bytes = operand(0).bytes();
-      break;
-    case bundle::Opcode::copy:
-      step.kind = Step::Copy;
-      step.from = operand(0).data;
-      step.to = operand(1).data;
-      step.bytes = operand(0).bytes();
-      if (operand(1).bytes() != step.bytes)
-        throw InputError(bundle.path(),
-                         describe(i) + ": copies between buffers of different sizes");
-      break;
-    case bundle::Opcode::record:
-    case bundle::Opcode::wait:
-      continue; // one thread issues all streams in list order, and a wait follows its record
-    default:
-      throw InputError(bundle.path(), describe(i) + ": is of an opcode that is not executed yet");
-    }
-    steps.push_back(step);
-  }
-}
-
-void Executor::prepareLaunch(const bundle::Instruction &instruction, std::uint32_t index) {
-  const bundle::Component &component = *bundle.table().components()->Get(instruction.component());
-  Step step{Step::Calls};
-  step.instruction = index;
-  step.first = calls.size();
-  step.count = countOf(component.calls());
-  totalFlops += component.flops();
-  for (std::uint32_t c = 0; c < step.count; ++c) {
-    const bundle::KernelCall &call = *component.calls()->Get(c);
-    calls.push_back({call.kernel(), call.grid(), pointers.size(), sizes.size()});
-    for (std::uint32_t s = 0; s < countOf(call.slots()); ++s) {
-      const bundle::Slot *slot = call.slots()->Get(s);
-      pointers.push_back(slot->temporary()
-                             ? frame.data() + component.temporary_offsets()->Get(slot->index())
-                             : buffers[instruction.operands()->Get(slot->index())].data);
-    }
-    for (std::uint32_t s = 0; s < countOf(call.sizes()); ++s)
-      sizes.push_back(call.sizes()->Get(s));
-  }
-  steps.push_back(step);
-}
-
-std::string Executor::describe(std::uint32_t index) const {
-  const bundle::Instruction &instruction = *program.instructions()->Get(index);
-  std::string text = "program " + program.name()->str() + ": instruction " + std::to_string(index);
-  if (instruction.opcode() == bundle::Opcode::launch)
-    text += " (" + bundle.table().components()->Get(instruction.component())->name()->str() + ")";
-  return text;
-}
-
-void Executor::launch(const Call &call) {
+void Executor::launch(const Call &call, StreamProgress *progress) {
   const KernelArguments arguments{pointers.data() + call.pointers, sizes.data() + call.sizes};
   const KernelFunction function = bundle.kernel(call.kernel);
+  const auto start = timing ? Clock::now() : Clock::time_point();
   pool.parallel(call.grid, [&](std::int64_t begin, std::int64_t end, int thread) {
     function(&arguments, begin, end, scratch[std::size_t(thread)].data());
+    if (progress)
+      progress->tick();
   });
+  if (!timing)
+    return;
+  KernelCost &cost = times[call.kernel];
+  cost.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+  ++cost.calls;
 }
 
 /// Leaves of the program's arena only what its buffers cover.
 void Executor::forbidGaps() {
   std::set<std::uint32_t> arenas;
-  for (const bundle::Buffer *buffer : *program.buffers()) {
-    const bundle::Storage &storage = *bundle.table().storages()->Get(buffer->storage());
-    if (storage.kind() == bundle::StorageKind::arena && arenas.insert(buffer->storage()).second)
-      forbid(store.at(buffer->storage()), std::size_t(storage.bytes()));
-  }
+  auto arenaOf = [&](const bundle::Buffer &buffer) {
+    return buffer.rows() == RowCount::fixed &&
+           bundle.table().storages()->Get(buffer.storage())->kind() == bundle::StorageKind::arena;
+  };
+  for (const bundle::Buffer *buffer : *program.buffers())
+    if (arenaOf(*buffer) && arenas.insert(buffer->storage()).second)
+      forbid(store.at(buffer->storage()),
+             std::size_t(bundle.table().storages()->Get(buffer->storage())->bytes()));
   for (std::uint32_t i = 0; i < buffers.size(); ++i)
-    if (arenas.count(program.buffers()->Get(i)->storage()))
+    if (arenaOf(*program.buffers()->Get(i)))
       allow(buffers[i].data, std::size_t(buffers[i].bytes()));
 }
 
@@ -167,104 +64,230 @@ void Executor::forbidGaps() {
 void Executor::forbidGaps(const bundle::Component &component) {
   forbid(frame.data(), frame.size());
   for (std::uint32_t i = 0; i < countOf(component.temporary_offsets()); ++i)
-    allow(frame.data() + component.temporary_offsets()->Get(i),
-          std::size_t(component.temporary_bytes()->Get(i)));
+    if (!component.temporary_rows() || component.temporary_rows()->Get(i) == RowCount::fixed)
+      allow(frame.data() + component.temporary_offsets()->Get(i),
+            std::size_t(component.temporary_bytes()->Get(i)));
 }
 
-void Executor::run() {
-  using Clock = std::chrono::steady_clock;
+void Executor::runCalls(const Step &step, StreamProgress *progress) {
+  const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
+  if (pace)
+    return pace(instruction, -1, -1);
   if (kRedZones)
-    forbidGaps();
-  for (const Step &step : steps) {
-    switch (step.kind) {
-    case Step::Zero:
-      std::memset(step.to, 0, std::size_t(step.bytes));
-      break;
-    case Step::Copy:
-      std::memmove(step.to, step.from, std::size_t(step.bytes));
-      break;
-    case Step::Calls:
-      if (kRedZones)
-        forbidGaps(*bundle.table().components()->Get(
-            program.instructions()->Get(step.instruction)->component()));
-      for (std::size_t i = step.first; i < step.first + step.count; ++i) {
-        if (!timing) {
-          launch(calls[i]);
-          continue;
-        }
-        auto start = Clock::now();
-        launch(calls[i]);
-        KernelCost &cost = times[calls[i].kernel];
-        cost.seconds += std::chrono::duration<double>(Clock::now() - start).count();
-        ++cost.calls;
-      }
-      break;
+    forbidGaps(*bundle.table().components()->Get(instruction.component()));
+  for (std::size_t i = step.first; i < step.first + step.count; ++i)
+    launch(calls[i], progress);
+}
+
+namespace {
+
+/// Memory for a launch's temporaries of one class, while it lasts.
+class RowFrame {
+public:
+  RowFrame(RowPool &pool, std::uint64_t rowBytes, std::int64_t rows)
+      : pool(pool), rows(std::uint64_t(std::max<std::int64_t>(0, rows) + 15) / 16 * 16) {
+    if (rowBytes && rows >= 0)
+      memory = pool.allocate(rowBytes * this->rows, MemoryUse::Activations);
+  }
+  ~RowFrame() {
+    if (memory)
+      pool.free(memory);
+  }
+  RowFrame(const RowFrame &) = delete;
+  RowFrame &operator=(const RowFrame &) = delete;
+  unsigned char *at(std::uint64_t offset) const { return memory + offset * rows; }
+
+private:
+  RowPool &pool;
+  std::uint64_t rows; // whole groups of 16 keep every temporary aligned
+  unsigned char *memory = nullptr;
+};
+
+} // namespace
+
+void Executor::runRowCalls(const Step &step, StreamProgress *progress) {
+  const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
+  const RowsLaunch &rows = rowsLaunches[step.plan];
+  const bundle::Component &component = *rows.component;
+  const std::int64_t received = rowsBy(rows.counts, RowCount::received);
+  const std::int64_t routed = rowsBy(rows.counts, RowCount::routed);
+  if (pace)
+    return pace(instruction, received, routed);
+  const RowFrame receivedFrame(store.rows(), component.received_row_bytes(), received);
+  const RowFrame routedFrame(store.rows(), component.routed_row_bytes(), routed);
+  for (const Patch &patch : rows.patches) {
+    if (!patch.temporary) {
+      bytesNow(patch.index); // it has memory
+      pointers[patch.pointer] = buffers[patch.index].data;
+      continue;
+    }
+    const bool isRouted = component.temporary_rows()->Get(patch.index) == RowCount::routed;
+    pointers[patch.pointer] = (isRouted ? routedFrame : receivedFrame)
+                                  .at(component.temporary_offsets()->Get(patch.index));
+  }
+  if (kRedZones)
+    forbidGaps(component);
+  for (std::size_t i = 0; i < step.count; ++i) {
+    const bundle::KernelCall &table = *component.calls()->Get(std::uint32_t(i));
+    Call &call = calls[step.first + i];
+    if (table.rows() != RowCount::fixed) {
+      const std::int64_t n = table.rows() == RowCount::routed ? routed : received;
+      const std::int64_t block = std::max<std::int64_t>(1, table.rows_block());
+      if (table.rows_size() >= 0)
+        sizes[call.sizes + std::size_t(table.rows_size())] = n;
+      call.grid = table.grid_fixed() + table.grid_per_block() * ((n + block - 1) / block);
+    }
+    launch(call, progress);
+  }
+}
+
+// --- streams ---
+
+void Executor::execute(Stream &stream, const Step &step) {
+  auto operand = [&](std::uint32_t i) {
+    return program.instructions()->Get(step.instruction)->operands()->Get(i);
+  };
+  switch (step.kind) {
+  case Step::Calls:
+    return runCalls(step, stream.progress);
+  case Step::RowCalls:
+    return runRowCalls(step, stream.progress);
+  case Step::Zero:
+    std::memset(buffers[operand(0)].data, 0, std::size_t(bytesNow(operand(0))));
+    return;
+  case Step::Copy:
+    std::memmove(buffers[operand(1)].data, buffers[operand(0)].data,
+                 std::size_t(bytesNow(operand(0))));
+    return;
+  case Step::Record:
+    return events->record(program.instructions()->Get(step.instruction)->event());
+  case Step::Wait: {
+    const std::uint32_t event = program.instructions()->Get(step.instruction)->event();
+    if (events->recorded(event))
+      return;
+    if (stream.progress)
+      stream.progress->waitsForEvent();
+    events->wait(event, links.watch);
+    if (stream.progress)
+      stream.progress->computes();
+    return;
+  }
+  case Step::Messages:
+    return exchangeMessages(stream, step);
+  case Step::Allocate:
+    return allocateRows(*program.instructions()->Get(step.instruction));
+  case Step::Free:
+    return freeRows(operand(0));
+  default:
+    return communicate(stream, step);
+  }
+}
+
+/// Where tests let a rank die or stall: named by opcode and by phase.
+static void maybeFail(int rank, std::int64_t step, const bundle::Instruction &instruction) {
+  faultAt(rank, step, bundle::EnumNameOpcode(instruction.opcode()));
+  if (instruction.phase())
+    faultAt(rank, step, instruction.phase()->string_view());
+}
+
+namespace {
+
+/// The thread belongs to a stream of the program while this lives.
+class Entered {
+public:
+  Entered(StreamProgress *stream, const InstructionNames &names) : stream(stream) {
+    if (stream) {
+      stream->enter(names);
+      use.emplace(*stream);
     }
   }
-}
+  ~Entered() {
+    use.reset();
+    if (stream)
+      stream->leave();
+  }
+  Entered(const Entered &) = delete;
+  Entered &operator=(const Entered &) = delete;
 
-const View &Executor::view(const std::string &name) const {
-  auto found = views.find(name);
-  if (found == views.end())
-    throw RunError("program " + program.name()->str() + " has no buffer " + name);
-  return found->second;
-}
+private:
+  StreamProgress *stream;
+  std::optional<StreamProgress::Use> use;
+};
 
-std::vector<std::pair<std::string, View>>
-Executor::viewsWithPrefix(const std::string &prefix) const {
-  std::vector<std::pair<std::string, View>> found;
-  for (auto at = views.lower_bound(prefix);
-       at != views.end() && at->first.compare(0, prefix.size(), prefix) == 0; ++at)
-    found.emplace_back(at->first.substr(prefix.size()), at->second);
-  return found;
-}
+} // namespace
 
-void Executor::setScalar(const std::string &name, double value) {
-  auto found = views.find(name);
-  if (found == views.end())
-    return;
-  switch (found->second.dtype) {
-  case bundle::DType::f32:
-    *found->second.as<float>() = float(value);
-    return;
-  case bundle::DType::f64:
-    *found->second.as<double>() = value;
-    return;
-  case bundle::DType::i32:
-    *found->second.as<std::int32_t>() = std::int32_t(value);
-    return;
-  case bundle::DType::i64:
-    *found->second.as<std::int64_t>() = std::int64_t(value);
-    return;
-  default:
-    throw RunError("scalar " + name + " has a type that cannot be set");
+void Executor::runStream(Stream &stream) {
+  const Entered entered(stream.progress, *this);
+  std::uint32_t at = 0;
+  try {
+    for (const Step &step : stream.steps) {
+      at = step.instruction;
+      if (stream.progress)
+        stream.progress->at(at);
+      if (links.transport)
+        maybeFail(links.rank(), this->step, *program.instructions()->Get(at));
+      const std::int64_t start = spanning ? now() : 0;
+      execute(stream, step);
+      if (spanning)
+        stream.spans.push_back({at, start, now()});
+    }
+  } catch (const PeerError &) {
+    throw; // reported already
+  } catch (const InjectedDeath &) {
+    throw;
+  } catch (const StreamStopped &) {
+    throw;
+  } catch (const std::exception &error) {
+    throw RunError(place(at) + shapes(at) + ": " + error.what());
   }
 }
 
-double Executor::scalar(const std::string &name) const {
-  const View &at = view(name);
-  switch (at.dtype) {
-  case bundle::DType::f32:
-    return double(*at.as<float>());
-  case bundle::DType::f64:
-    return *at.as<double>();
-  case bundle::DType::i32:
-    return double(*at.as<std::int32_t>());
-  case bundle::DType::i64:
-    return double(*at.as<std::int64_t>());
-  default:
-    throw RunError("scalar " + name + " has a type that cannot be read");
-  }
+/// One thread a stream. What failed first counts; the others are got out of their waits.
+void Executor::runThreads() {
+  std::mutex mutex;
+  std::exception_ptr failure;
+  auto guarded = [&](Stream &stream) {
+    try {
+      runStream(stream);
+    } catch (...) {
+      {
+        std::lock_guard<std::mutex> lock(mutex);
+        if (!failure)
+          failure = std::current_exception();
+      }
+      events->stop();
+      if (links.watch)
+        links.watch->abandon();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < streams.size(); ++i)
+    threads.emplace_back([&, i] { guarded(*streams[i]); });
+  guarded(*streams[0]);
+  for (std::thread &thread : threads)
+    thread.join();
+  if (failure)
+    std::rethrow_exception(failure);
 }
 
-std::vector<KernelCost> Executor::costs() const {
-  std::vector<KernelCost> used;
-  for (const KernelCost &cost : times)
-    if (cost.calls)
-      used.push_back(cost);
-  std::sort(used.begin(), used.end(),
-            [](const KernelCost &a, const KernelCost &b) { return a.seconds > b.seconds; });
-  return used;
+void Executor::run(std::int64_t step) {
+  this->step = step;
+  if (kRedZones)
+    forbidGaps();
+  for (const std::unique_ptr<Stream> &stream : streams)
+    stream->spans.clear();
+  if (streams.size() == 1)
+    return runStream(*streams[0]);
+  events->reset();
+  runThreads();
+}
+
+const std::vector<InstructionSpan> &Executor::spans(std::uint32_t stream) const {
+  static const std::vector<InstructionSpan> none;
+  for (const std::unique_ptr<Stream> &own : streams)
+    if (own->number == stream)
+      return own->spans;
+  return none;
 }
 
 } // namespace hadal::rt

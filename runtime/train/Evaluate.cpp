@@ -5,9 +5,9 @@
 #include "runtime/train/Evaluate.h"
 
 #include "runtime/checkpoint/Safetensors.h"
-#include "runtime/program/Parameters.h"
 #include "runtime/support/Error.h"
 #include "runtime/train/TrainingStep.h"
+#include "runtime/transport/Fault.h"
 
 #include <algorithm>
 #include <cstring>
@@ -19,7 +19,7 @@ namespace hadal::rt {
 namespace {
 
 /// A tensor of the output file, grown micro-batch by micro-batch.
-struct Output {
+struct FileTensor {
   DType dtype = DType::F32;
   std::vector<std::int64_t> shape; // of one micro-batch; shape[0] grows
   std::vector<unsigned char> bytes;
@@ -28,67 +28,78 @@ struct Output {
     const auto *from = static_cast<const unsigned char *>(data);
     bytes.insert(bytes.end(), from, from + count);
   }
+  void grow(const std::vector<std::int64_t> &more) {
+    if (shape.empty())
+      shape = more;
+    else
+      shape[0] += more[0];
+  }
 };
+
+const std::vector<OutputName> kOutputs = {{"logits"},    {"mtp_logits."},     {"experts."},
+                                          {"counts."},   {"expert_weights."}, {"main_loss"},
+                                          {"mtp_loss."}, {"balance_loss."}};
 
 class Evaluation {
 public:
-  Evaluation(Store &store, ThreadPool &pool)
-      : store(store), bundle(store.bundle()), program(store, pool, "evaluate") {}
+  explicit Evaluation(Rank &rank)
+      : rank(rank), bundle(rank.bundle), program(rank.store, rank.pool, "evaluate", rank.links),
+        gather(program, bundle, rank.links, kOutputs) {
+    setPlaceScalars(program, rank.layout);
+    losses.mtp.assign(std::size_t(bundle.model().mtp_depth()), 0);
+  }
 
-  /// Runs one micro-batch of ids [sequences, T + 1] and appends its outputs.
-  void microBatch(const std::int32_t *ids) {
-    const View &tokens = program.view("tokens");
-    std::memcpy(tokens.data, ids, std::size_t(tokens.bytes()));
+  /// Runs micro-batch `m` of all replicas on the rows of a step and appends their outputs.
+  void microBatch(std::int64_t m, const TokenTable &table) {
+    const bundle::Training &training = bundle.training();
+    if (program.has("tokens")) {
+      const View &tokens = program.view("tokens");
+      const std::int64_t row =
+          (m * training.data_parallel() + rank.layout.place().replica) * training.sequences();
+      std::memcpy(tokens.data, table.ids.data() + row * table.columns, std::size_t(tokens.bytes()));
+    }
     program.run();
-    if (program.has("logits"))
-      appendFloats("logits", program.view("logits"));
-    for (const auto &[depth, view] : program.viewsWithPrefix("mtp_logits."))
-      appendFloats("mtp_logits." + depth, view);
-    for (const auto &[layer, view] : program.viewsWithPrefix("experts."))
-      appendIds("experts." + prefix(layer), view);
-    for (const auto &[layer, view] : program.viewsWithPrefix("expert_weights."))
-      appendRows("expert_weights." + prefix(layer), view);
-    addCounts();
-    addLosses();
-    ++microBatches;
+    for (const Outputs &replica : gather.collect())
+      append(replica);
   }
 
   /// Puts losses and counts into the outputs.
   void finish() {
-    losses.main /= double(microBatches);
-    losses.balance /= double(microBatches);
-    for (double &loss : losses.mtp)
-      loss /= double(microBatches);
-    losses.computeTotal(valueAt(bundle.mtpWeightPhases(), 1));
+    losses.finish(batches, valueAt(bundle.mtpWeightPhases(), 1));
     addDoubles("loss", {losses.total});
     addDoubles("main_loss", {losses.main});
     addDoubles("balance_loss", {losses.balance});
     addDoubles("mtp_losses", losses.mtp);
     for (const auto &[name, values] : counts) {
-      Output &out = outputs["counts." + name];
+      FileTensor &out = tensors["counts." + name];
       out.dtype = DType::I64;
       out.shape = {std::int64_t(values.size())};
       out.append(values.data(), values.size() * sizeof(std::int64_t));
     }
   }
 
-  void addGradients(ThreadPool &pool, const std::vector<std::int32_t> &ids) {
-    TrainingStep step(store, pool);
-    std::copy(ids.begin(), ids.end(), step.tokens());
+  /// Each rank's gradients, or its shards of them, to rank 0.
+  void addGradients(const TokenTable &table) {
+    TrainingStep step(rank.store, rank.pool, rank.links);
+    step.readTokens([&](std::int64_t row, std::int32_t *out) {
+      std::copy_n(table.ids.data() + row * table.columns, table.columns, out);
+    });
     step.computeGradients(1);
-    for (const ParameterTensor &tensor : parameterTensors(bundle)) {
-      if (!tensor.parameter->trained() || tensor.parameter->gradient() < 0)
+    std::vector<Transport::Request> requests;
+    for (int other = 0; other < rank.context.size; ++other) {
+      if (!rank.first() && other != rank.context.rank)
         continue;
-      Output &out = outputs["gradient." + tensor.name];
-      out.shape = tensor.shape;
-      out.append(tensor.in(store, tensor.parameter->gradient()),
-                 std::size_t(tensor.elements) * sizeof(float));
+      const Layout layout(bundle, other);
+      for (const HeldTensor &tensor : layout.tensors())
+        if (tensor.parameter->trained() && tensor.gradientStorage >= 0)
+          moveGradient(tensor, other, requests);
     }
+    rank.context.transport.wait(requests);
   }
 
   void write(const std::string &path) const {
     std::vector<TensorInfo> infos;
-    for (const auto &[name, out] : outputs) {
+    for (const auto &[name, out] : tensors) {
       TensorInfo info;
       info.name = name;
       info.dtype = out.dtype;
@@ -97,7 +108,7 @@ public:
     }
     std::string temporary = path + ".tmp-" + std::to_string(::getpid());
     SafetensorsWriter writer(temporary, std::move(infos));
-    for (const auto &[name, out] : outputs)
+    for (const auto &[name, out] : tensors)
       writer.append(out.bytes.data(), out.bytes.size());
     writer.finish();
     std::error_code failed;
@@ -107,77 +118,89 @@ public:
   }
 
 private:
-  static std::string prefix(const std::string &layer) { return "model.layers." + layer + ".mlp"; }
+  static std::string prefix(std::int64_t layer) {
+    return "model.layers." + std::to_string(layer) + ".mlp";
+  }
 
-  void grow(Output &out, std::vector<std::int64_t> shape) {
-    if (out.shape.empty())
-      out.shape = std::move(shape);
+  /// Elements [begin, end) of a gradient that rank `owner` has.
+  void moveGradient(const HeldTensor &tensor, int owner,
+                    std::vector<Transport::Request> &requests) {
+    const auto bytes = std::uint64_t(tensor.end - tensor.begin) * sizeof(float);
+    if (!rank.first()) {
+      requests.push_back(rank.context.transport.send(
+          0, kMainChannel, tensor.gradient(rank.store) + tensor.begin, bytes));
+      return;
+    }
+    FileTensor &out = tensors["gradient." + tensor.name];
+    out.shape = tensor.shape;
+    out.bytes.resize(std::size_t(tensor.elements) * sizeof(float));
+    unsigned char *to = out.bytes.data() + std::uint64_t(tensor.begin) * sizeof(float);
+    if (owner == 0)
+      std::copy_n(tensor.gradient(rank.store) + tensor.begin, tensor.end - tensor.begin,
+                  reinterpret_cast<float *>(to));
     else
-      out.shape[0] += shape[0];
+      requests.push_back(rank.context.transport.receive(owner, kMainChannel, to, bytes));
   }
-  void appendFloats(const std::string &name, const View &view) {
-    Output &out = outputs[name];
-    grow(out, view.shape);
-    out.append(view.data, std::size_t(view.bytes()));
-  }
-  /// [B, T, K] as [B*T, K].
-  static std::vector<std::int64_t> rowsOf(const View &view) {
-    std::int64_t last = view.shape.empty() ? 1 : view.shape.back();
-    return {last ? view.elements / last : 0, last};
-  }
-  void appendRows(const std::string &name, const View &view) {
-    Output &out = outputs[name];
-    grow(out, rowsOf(view));
-    out.append(view.data, std::size_t(view.bytes()));
-  }
-  void appendIds(const std::string &name, const View &view) {
-    Output &out = outputs[name];
-    out.dtype = DType::I64;
-    grow(out, rowsOf(view));
-    std::vector<std::int64_t> wide(view.as<std::int32_t>(),
-                                   view.as<std::int32_t>() + view.elements);
-    out.append(wide.data(), wide.size() * sizeof(std::int64_t));
-  }
-  void addCounts() {
-    for (const auto &[name, values] : readCounts(program)) {
+
+  /// One micro-batch of one replica.
+  void append(const Outputs &outputs) {
+    if (auto logits = outputs.find("logits"); logits != outputs.end())
+      appendFloats("logits", logits->second, logits->second.shape);
+    for (const auto &[depth, output] : numbered(outputs, "mtp_logits."))
+      appendFloats("mtp_logits." + std::to_string(depth), *output, output->shape);
+    for (const auto &[layer, output] : numbered(outputs, "experts."))
+      appendIds("experts." + prefix(layer), *output);
+    for (const auto &[layer, output] : numbered(outputs, "expert_weights."))
+      appendFloats("expert_weights." + prefix(layer), *output, rowsOf(*output));
+    for (const auto &[name, values] : readCounts(outputs)) {
       std::vector<std::int64_t> &sum = counts[name];
       sum.resize(values.size());
       std::transform(values.begin(), values.end(), sum.begin(), sum.begin(), std::plus<>());
     }
+    losses.add(outputs);
+    ++batches;
   }
-  void addLosses() {
-    losses.main += program.scalar("main_loss");
-    // Layers ascending; names sort "10" before "9".
-    std::map<std::int64_t, double> balance;
-    for (const auto &[layer, view] : program.viewsWithPrefix("balance_loss."))
-      balance[std::stoll(layer)] = *view.as<double>();
-    for (const auto &[layer, value] : balance)
-      losses.balance += value;
-    losses.mtp.resize(std::size_t(bundle.model().mtp_depth()));
-    for (std::size_t k = 0; k < losses.mtp.size(); ++k)
-      losses.mtp[k] += program.scalar("mtp_loss." + std::to_string(k + 1));
+  void appendFloats(const std::string &name, const Output &output,
+                    const std::vector<std::int64_t> &shape) {
+    FileTensor &out = tensors[name];
+    out.grow(shape);
+    out.append(output.bytes.data(), output.bytes.size());
+  }
+  /// [B, T, K] as [B*T, K].
+  static std::vector<std::int64_t> rowsOf(const Output &output) {
+    std::int64_t last = output.shape.empty() ? 1 : output.shape.back();
+    return {last ? output.elements() / last : 0, last};
+  }
+  void appendIds(const std::string &name, const Output &output) {
+    FileTensor &out = tensors[name];
+    out.dtype = DType::I64;
+    out.grow(rowsOf(output));
+    std::vector<std::int64_t> wide(output.as<std::int32_t>(),
+                                   output.as<std::int32_t>() + output.elements());
+    out.append(wide.data(), wide.size() * sizeof(std::int64_t));
   }
   void addDoubles(const std::string &name, const std::vector<double> &values) {
-    Output &out = outputs[name];
+    FileTensor &out = tensors[name];
     out.dtype = DType::F64;
     out.shape = {std::int64_t(values.size())};
     out.append(values.data(), values.size() * sizeof(double));
   }
 
-  Store &store;
+  Rank &rank;
   const Bundle &bundle;
   Executor program;
-  std::map<std::string, Output> outputs;
+  OutputGather gather;
+  std::map<std::string, FileTensor> tensors;
   std::map<std::string, std::vector<std::int64_t>> counts;
   Losses losses;
-  std::int64_t microBatches = 0;
+  std::int64_t batches = 0;
 };
 
 } // namespace
 
-void evaluateToFile(Store &store, ThreadPool &pool, const std::string &tokensFile,
-                    const std::string &out, bool gradients) {
-  const Bundle &bundle = store.bundle();
+void evaluateToFile(Rank &rank, const std::string &tokensFile, const std::string &out,
+                    bool gradients) {
+  const Bundle &bundle = rank.bundle;
   const std::int64_t rows = bundle.rowsPerStep(), columns = bundle.training().tokens() + 1;
   TokenTable table = readTokenTable(tokensFile, bundle.model().vocab_size());
   if (table.rows != rows || table.columns != columns)
@@ -187,17 +210,21 @@ void evaluateToFile(Store &store, ThreadPool &pool, const std::string &tokensFil
                                      " (micro_batches x data_parallel x sequences, tokens + 1)");
   if (gradients)
     bundle.program("gradients"); // refuses early
-  Evaluation evaluation(store, pool);
-  for (std::int64_t row = 0; row < rows; row += bundle.training().sequences())
-    evaluation.microBatch(table.ids.data() + row * columns);
-  evaluation.finish();
+  Evaluation evaluation(rank);
+  rank.context.progress.step(1);
+  for (std::int64_t m = 0; m < bundle.training().micro_batches(); ++m)
+    evaluation.microBatch(m, table);
+  if (rank.first())
+    evaluation.finish();
   if (gradients)
-    evaluation.addGradients(pool, table.ids);
-  evaluation.write(out);
+    evaluation.addGradients(table);
+  if (rank.first())
+    evaluation.write(out);
 }
 
-Validation::Validation(Store &store, ThreadPool &pool, const Rows &rows, const std::string &file)
-    : bundle(store.bundle()), program(store, pool, "evaluate"), rows(rows) {
+Validation::Validation(Rank &rank, const Rows &rows, const std::string &file)
+    : rank(rank), bundle(rank.bundle), program(rank.store, rank.pool, "evaluate", rank.links),
+      outputs(program, bundle, rank.links, {{"main_loss"}}), rows(rows) {
   const std::int64_t sequences = bundle.training().sequences(),
                      need = bundle.training().tokens() + 1;
   if (rows.heldOutTokens() < need)
@@ -205,20 +232,35 @@ Validation::Validation(Store &store, ThreadPool &pool, const Rows &rows, const s
                                " tokens for validation; one window needs " + std::to_string(need));
   constexpr std::int64_t kWindows = 64;
   count = std::max(sequences, kWindows / sequences * sequences);
+  setPlaceScalars(program, rank.layout);
 }
 
-double Validation::run() {
+/// The windows of a batch, where this rank reads them.
+void Validation::fill(std::int64_t batch) {
+  if (!program.has("tokens"))
+    return;
   const std::int64_t sequences = bundle.training().sequences(),
                      columns = bundle.training().tokens() + 1;
   auto *tokens = program.view("tokens").as<std::int32_t>();
+  for (std::int64_t b = 0; b < sequences; ++b)
+    rows.readHeldOut(batch * sequences + b, count, tokens + b * columns);
+}
+
+double Validation::run(std::int64_t step) {
+  const std::int64_t replicas = bundle.training().data_parallel(),
+                     batches = count / bundle.training().sequences();
+  faultAt(rank.context.rank, step, "validation");
   double sum = 0;
-  for (std::int64_t window = 0; window < count; window += sequences) {
-    for (std::int64_t b = 0; b < sequences; ++b)
-      rows.readHeldOut(window + b, count, tokens + b * columns);
-    program.run();
-    sum += program.scalar("main_loss");
+  for (std::int64_t first = 0; first < batches; first += replicas) {
+    // Replicas that have none left compute the last batch again: exchanges need all.
+    fill(std::min(first + rank.layout.place().replica, batches - 1));
+    program.run(step);
+    std::int64_t batch = first;
+    for (const Outputs &replica : outputs.collect())
+      if (batch++ < batches)
+        sum += *replica.at("main_loss").as<double>();
   }
-  return sum / double(count / sequences);
+  return broadcastDouble(rank.links, sum / double(batches));
 }
 
 } // namespace hadal::rt

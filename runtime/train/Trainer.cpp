@@ -5,11 +5,15 @@
 #include "runtime/train/Trainer.h"
 
 #include "runtime/data/Rows.h"
+#include "runtime/program/Parameters.h"
 #include "runtime/support/Error.h"
 #include "runtime/trace/Progress.h"
 #include "runtime/train/Evaluate.h"
+#include "runtime/train/Profile.h"
 #include "runtime/train/TrainingState.h"
 #include "runtime/train/TrainingStep.h"
+#include "runtime/train/TransportPeers.h"
+#include "runtime/transport/Fault.h"
 
 #include <cmath>
 #include <csignal>
@@ -19,80 +23,62 @@
 
 namespace hadal::rt {
 
-static volatile std::sig_atomic_t stopSignal = 0;
-
 namespace {
 
-/// SIGINT and SIGTERM ask for a stop while this lives.
-class StopOnSignal {
-public:
-  StopOnSignal() {
-    stopSignal = 0;
-    struct sigaction action = {};
-    action.sa_handler = [](int signal) { stopSignal = signal; };
-    action.sa_flags = SA_RESTART;
-    ::sigaction(SIGINT, &action, &oldInterrupt);
-    ::sigaction(SIGTERM, &action, &oldTerminate);
-  }
-  ~StopOnSignal() {
-    ::sigaction(SIGINT, &oldInterrupt, nullptr);
-    ::sigaction(SIGTERM, &oldTerminate, nullptr);
-  }
-
-private:
-  struct sigaction oldInterrupt = {}, oldTerminate = {};
-};
-
+/// One rank's part. All ranks take the same decisions, from what they have alike; rank 0 speaks.
 class Trainer {
 public:
-  explicit Trainer(const TrainOptions &options)
-      : options(options), bundle(options.bundle), pool(options.threads), store(bundle) {}
+  Trainer(const TrainOptions &options, Rank &rank)
+      : options(options), rank(rank), bundle(rank.bundle), peers(rank.context.transport) {}
 
   void run() {
     checkPrograms();
     std::optional<FoundCheckpoint> found = findStart();
     openData();
-    TrainingStep training(store, pool);
+    TrainingStep training(rank.store, rank.pool, rank.links);
     step = begin(found);
     if (step >= options.steps) {
       say("already at step " + std::to_string(step) + " of " + std::to_string(options.steps) +
           "; nothing to do");
       return;
     }
-    MetricsFile metricsFile(options.metrics, step);
-    Progress bar(step, options.steps);
-    StopOnSignal signals;
-    progress = &bar;
-    while (step < options.steps && !stopSignal)
-      oneStep(training, metricsFile);
+    MetricsFile metricsFile(rank.first() ? options.metrics : std::string(), step);
+    std::optional<Progress> bar;
+    if (rank.first())
+      progress = &bar.emplace(step, options.steps);
+    Profile profile(rank, training, options.profile);
+    while (step < options.steps && !stopped)
+      oneStep(training, metricsFile, profile);
     progress = nullptr;
     if (saved != step)
       save();
-    if (stopSignal && step < options.steps)
-      say(std::string("stopped by ") + (stopSignal == SIGINT ? "SIGINT" : "SIGTERM") +
-          " after step " + std::to_string(step) + "; go on with:\n  " + options.resumeCommand);
+    if (stopped && step < options.steps)
+      say(std::string("stopped by ") + (stopped == SIGINT ? "SIGINT" : "SIGTERM") + " after step " +
+          std::to_string(step) + "; go on with:\n  " + options.resumeCommand);
   }
 
 private:
   void say(const std::string &line) const {
     if (progress)
       progress->say(line);
-    else
+    else if (rank.first())
       std::fprintf(stderr, "%s\n", line.c_str());
   }
 
   void checkPrograms() const {
+    const auto pipelineRank = std::uint32_t(rank.layout.place().pipelineRank);
     if (options.steps < 1)
       throw InputError("--steps", std::to_string(options.steps) + " steps; at least 1 is needed");
-    bundle.program("gradients");
-    bundle.program("update");
+    bundle.program("gradients", pipelineRank);
+    bundle.program("update", pipelineRank);
     if (!options.validation.empty())
-      bundle.program("evaluate");
+      bundle.program("evaluate", pipelineRank);
   }
 
-  std::optional<FoundCheckpoint> findStart() const {
+  std::optional<FoundCheckpoint> findStart() {
     if (options.resume)
-      return findLatestCheckpoint(options.checkpoint, [&](const std::string &why) { say(why); });
+      return findLatestCheckpoint(
+          options.checkpoint, [&](const std::string &why) { say(why); }, peers);
     if (std::vector<std::int64_t> steps = checkpointSteps(options.checkpoint); !steps.empty())
       throw InputError(options.checkpoint,
                        "holds checkpoints up to step " + std::to_string(steps.back()) +
@@ -124,60 +110,79 @@ private:
     // What the data hold out by default may be too short for a window; a file that was named may
     // not.
     const bool enough = source->heldOutTokens() > bundle.training().tokens();
-    if (bundle.findProgram("evaluate") && (enough || validationRows))
-      validation = std::make_unique<Validation>(store, pool, *source, file);
+    if (bundle.findProgram("evaluate", std::uint32_t(rank.layout.place().pipelineRank)) &&
+        (enough || validationRows))
+      validation = std::make_unique<Validation>(rank, *source, file);
   }
 
   /// Fills the store; returns the step that is done.
   std::int64_t begin(const std::optional<FoundCheckpoint> &found) {
     if (found) {
-      restore(store, pool, *found);
+      restore(rank.store, rank.pool, rank.layout, *found);
       position = rowsUsed(*found);
       saved = found->step;
       say("resumed from " + found->folder);
       return found->step;
     }
     if (options.weights.empty()) {
-      initializeParameters(store, pool);
+      initializeParameters(rank.store, rank.pool, rank.layout);
       say("initial values from seed " + std::to_string(bundle.training().seed()));
     } else {
-      loadWeights(store, pool, options.weights);
+      loadWeights(rank.store, rank.pool, rank.layout, options.weights);
       say("weights from " + options.weights);
     }
     return 0;
   }
 
-  void oneStep(TrainingStep &training, MetricsFile &metricsFile) {
-    const std::int64_t columns = bundle.training().tokens() + 1;
-    for (std::int64_t row = 0; row < bundle.rowsPerStep(); ++row)
-      rows->read(position + row, training.tokens() + row * columns);
+  void oneStep(TrainingStep &training, MetricsFile &metricsFile, Profile &profile) {
+    rank.context.progress.step(step + 1);
+    faultAt(rank.context.rank, step + 1, "data");
+    training.readTokens(
+        [&](std::int64_t row, std::int32_t *out) { rows->read(position + row, out); });
     StepMetrics metrics = training.run(step + 1);
     ++step;
     position += bundle.rowsPerStep();
-    metricsFile.write(toJsonLine(metrics));
-    progress->update(step, figures(metrics));
-    const bool last = step == options.steps || stopSignal;
-    if (validation && (step == options.steps || due(options.validationEvery))) {
-      double loss = validation->run();
-      if (!std::isfinite(loss))
-        throw RunError("step " + std::to_string(step) + ": the validation loss is not finite; " +
-                       firstNonFinite(store));
-      metricsFile.write(validationLine(step, loss));
-      char text[80];
-      std::snprintf(text, sizeof text, "step %lld  validation loss %.4f",
-                    static_cast<long long>(step), loss);
-      say(text);
+    if (rank.first()) {
+      metricsFile.write(toJsonLine(metrics));
+      progress->update(step, figures(metrics));
     }
+    if (std::string table = profile.step(metrics); !table.empty())
+      say(table);
+    stopped = agreedSignal();
+    const bool last = step == options.steps || stopped;
+    if (validation && (step == options.steps || due(options.validationEvery)))
+      validate(training, metricsFile);
     if (last || due(options.checkpointEvery))
       save();
+  }
+
+  void validate(TrainingStep &training, MetricsFile &metricsFile) {
+    const double loss = validation->run(step);
+    training.requireFinite(step, "the validation loss", loss);
+    metricsFile.write(validationLine(step, loss));
+    char text[80];
+    std::snprintf(text, sizeof text, "step %lld  validation loss %.4f",
+                  static_cast<long long>(step), loss);
+    say(text);
+  }
+
+  /// The signal that asked some rank to stop, the same on all ranks.
+  int agreedSignal() const {
+    if (rank.alone())
+      return stopSignal();
+    std::int64_t asked[2] = {stopSignal() == SIGINT, stopSignal() == SIGTERM};
+    allReduce(rank.context.transport, everyone(rank.context.transport), kMainChannel, asked, 2);
+    return asked[0] ? SIGINT : asked[1] ? SIGTERM : 0;
   }
 
   bool due(std::int64_t every) const { return every > 0 && step % every == 0; }
 
   void save() {
-    std::string folder =
-        writeCheckpoint(options.checkpoint, checkpointContent(store, step, position), options.keep,
-                        [&](const std::string &line) { say(line); });
+    RankProgress::Activity activity(rank.context.progress, "saves a checkpoint");
+    faultAt(rank.context.rank, step, "save");
+    std::string folder = writeCheckpoint(
+        options.checkpoint, checkpointContent(rank.store, rank.layout, step, position),
+        options.keep, [&](const std::string &line) { say(line); }, peers);
     saved = step;
     say("saved " + folder);
   }
@@ -193,17 +198,24 @@ private:
   }
 
   const TrainOptions &options;
-  Bundle bundle;
-  ThreadPool pool;
-  Store store;
+  Rank &rank;
+  const Bundle &bundle;
+  TransportPeers peers;
   std::unique_ptr<Rows> rows, validationRows;
   std::unique_ptr<Validation> validation;
   Progress *progress = nullptr;
   std::int64_t step = 0, saved = -1, position = 0;
+  int stopped = 0; // the signal
 };
 
 } // namespace
 
-void train(const TrainOptions &options) { Trainer(options).run(); }
+int train(const TrainOptions &options) {
+  WorldOptions world;
+  world.bodyStops = true;
+  world.threads = options.threads;
+  return runRanks(options.launch, options.bundle, {{"--steps", std::to_string(options.steps)}},
+                  world, [&](Rank &rank) { Trainer(options, rank).run(); });
+}
 
 } // namespace hadal::rt

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Training on one rank: data, steps, metrics, validation, checkpoints, signals.
+// Training: data, steps, metrics, validation, checkpoints, signals, on one rank or many.
 
 #ifndef HADAL_RUNTIME_TRAIN_TRAINER_H
 #define HADAL_RUNTIME_TRAIN_TRAINER_H
+
+#include "runtime/transport/Launch.h"
 
 #include <cstdint>
 #include <string>
@@ -18,15 +20,18 @@ struct TrainOptions {
   std::string validation; // file; empty: what the data hold out
   double validationFraction = 0.05;
   std::int64_t validationEvery = 100, checkpointEvery = 500;
-  std::int64_t keep = 0; // checkpoints to keep; 0: all
-  std::string metrics;   // JSONL file; empty: none
-  int threads = 1;
+  std::int64_t keep = 0;     // checkpoints to keep; 0: all
+  std::string metrics;       // JSONL file; empty: none
+  int threads = 0;           // of a rank; 0: its share of the cores
+  bool profile = false;      // a table of where the time went after every step
   std::string resumeCommand; // printed when a signal stops the run
+  Launch launch;
 };
 
-/// Trains; messages and progress go to stderr. Throws InputError (refused) or RunError (failed). A
-/// SIGINT or SIGTERM finishes the step, saves and returns.
-void train(const TrainOptions &options);
+/// Trains; messages and progress go to stderr. Returns the exit code, 0, 1 (failed) or 2 (refused);
+/// may throw InputError before ranks start. A SIGINT or SIGTERM finishes the step, saves and
+/// returns 0.
+int train(const TrainOptions &options);
 
 } // namespace hadal::rt
 

@@ -25,7 +25,19 @@ struct DeviceFlags {
   void add(CLI::App &command);
   /// The number of threads; refuses devices that are not there yet.
   int resolve() const;
+  /// The same for one of several ranks: 0 where nothing was asked for.
+  int perRank() const { return resolve(), threads; }
 };
+
+/// How a command ends that has said itself what went wrong.
+struct Ended {
+  int code;
+};
+/// Throws Ended unless the code is 0.
+inline void endUnlessDone(int code) {
+  if (code)
+    throw Ended{code};
+}
 
 /// What inspect draws of an order.
 struct OrderPicture {

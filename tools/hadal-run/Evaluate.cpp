@@ -15,6 +15,7 @@ void addEvaluate(CLI::App &app) {
   struct Flags {
     std::string bundle, weights, tokens, out;
     bool gradients = false;
+    int localRanks = 0;
     DeviceFlags device;
   };
   auto flags = std::make_shared<Flags>();
@@ -31,14 +32,19 @@ void addEvaluate(CLI::App &app) {
   command->add_option("--out", flags->out, "safetensors file to write")->required();
   command->add_flag("--gradients", flags->gradients,
                     "also the gradient of every parameter, gradient.NAME");
+  command->add_option("--local-ranks", flags->localRanks,
+                      "as many ranks as threads of this process, for a bundle of several ranks "
+                      "(else: mpirun -n N hadal-run evaluate ...)");
   flags->device.add(*command);
   command->callback([flags] {
-    ThreadPool pool(flags->device.resolve());
-    Bundle bundle(flags->bundle);
-    bundle.program("evaluate");
-    Store store(bundle);
-    loadWeights(store, pool, flags->weights);
-    evaluateToFile(store, pool, flags->tokens, flags->out, flags->gradients);
+    WorldOptions options;
+    options.threads = flags->device.perRank();
+    endUnlessDone(
+        runRanks(findLaunch(flags->localRanks), flags->bundle, {}, options, [&](Rank &rank) {
+          rank.bundle.program("evaluate", std::uint32_t(rank.layout.place().pipelineRank));
+          loadWeights(rank.store, rank.pool, rank.layout, flags->weights);
+          evaluateToFile(rank, flags->tokens, flags->out, flags->gradients);
+        }));
   });
 }
 

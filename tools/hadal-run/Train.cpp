@@ -33,7 +33,7 @@ void addTrain(CLI::App &app, int argc, char **argv) {
   struct Flags {
     TrainOptions options;
     std::string resume;
-    int localRanks = 1;
+    int localRanks = 0;
     DeviceFlags device;
   };
   auto flags = std::make_shared<Flags>();
@@ -77,24 +77,25 @@ void addTrain(CLI::App &app, int argc, char **argv) {
   command->add_option("--metrics", o.metrics,
                       "file for the figures of every step, one JSON object a line");
   command->add_option("--local-ranks", flags->localRanks,
-                      "ranks as threads (1 is all there is so far)");
+                      "as many ranks as threads of this process, for a bundle of several ranks "
+                      "(else: mpirun -n N hadal-run train ...)");
+  command->add_flag("--profile", o.profile,
+                    "a table after every step: where the time of each rank went, expert load");
   flags->device.add(*command);
   command->callback([flags, argc, argv] {
     TrainOptions &options = flags->options;
     if (!flags->resume.empty() && flags->resume != "auto")
       throw InputError("--resume", flags->resume + "; allowed is auto");
-    if (flags->localRanks != 1)
-      throw InputError("--local-ranks", std::to_string(flags->localRanks) +
-                                            " ranks are not supported yet; supported is 1");
     if (!(options.validationFraction >= 0 && options.validationFraction < 1))
       throw InputError("--validation-fraction", "allowed are numbers from 0 to below 1");
     if (options.validationEvery < 0 || options.checkpointEvery < 0 || options.keep < 0)
       throw InputError("--validation-every, --checkpoint-every, --keep",
                        "allowed are numbers from 0");
     options.resume = !flags->resume.empty();
-    options.threads = flags->device.resolve();
+    options.threads = flags->device.perRank();
+    options.launch = findLaunch(flags->localRanks);
     options.resumeCommand = resumeCommand(argc, argv, options.resume);
-    train(options);
+    endUnlessDone(train(options));
   });
 }
 

@@ -56,6 +56,8 @@ int main(int argc, char **argv) {
     return app.exit(help);
   } catch (const CLI::ParseError &error) {
     return refuse(std::string(error.what()) + " (--help lists what is allowed)");
+  } catch (const Ended &ended) {
+    return ended.code;
   } catch (const InputError &error) {
     return refuse(error.what());
   } catch (const std::bad_alloc &) {
