@@ -8,6 +8,8 @@ namespace hadal::rt {
 
 using nlohmann::json;
 
+static const char kRows[] = "rows of a step (micro_batches x data_parallel x sequences)";
+
 /// A value that may be missing, as the integer it stands for.
 static std::int64_t integerAt(const json &plan, const json::json_pointer &path,
                               std::int64_t fallback) {
@@ -27,12 +29,12 @@ static json withoutLayout(json plan) {
   if (plan.contains("/pipeline/micro_batches"_json_pointer))
     microBatches = plan["/pipeline/micro_batches"_json_pointer];
   if (microBatches.is_number_integer())
-    plan["rows of a step"] = microBatches.get<std::int64_t>() * rows;
+    plan[kRows] = microBatches.get<std::int64_t>() * rows;
   else {
     for (json &phase : microBatches)
       if (phase.is_object() && phase.contains("value") && phase["value"].is_number_integer())
         phase["value"] = phase["value"].get<std::int64_t>() * rows;
-    plan["rows of a step"] = microBatches;
+    plan[kRows] = microBatches;
   }
   for (const char *key : {"pipeline", "data_parallel", "expert_parallel", "recompute", "programs"})
     plan.erase(key);
@@ -50,13 +52,13 @@ static std::string firstDifference(const json &a, const json &b, const std::stri
   const std::string before = path.empty() ? path : path + ".";
   for (const auto &[key, value] : a.items()) {
     if (!b.contains(key))
-      return before + key + ": only in the checkpoint's";
+      return before + key + ": " + value.dump() + " in the checkpoint, left out in the bundle";
     if (std::string found = firstDifference(value, b[key], before + key); !found.empty())
       return found;
   }
   for (const auto &[key, value] : b.items())
     if (!a.contains(key))
-      return before + key + ": only in the bundle's";
+      return before + key + ": left out in the checkpoint, " + value.dump() + " in the bundle";
   return {};
 }
 

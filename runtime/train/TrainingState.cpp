@@ -5,7 +5,6 @@
 #include "runtime/train/TrainingState.h"
 
 #include "runtime/checkpoint/PartedTensors.h"
-#include "runtime/program/Parameters.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/train/Initialize.h"

@@ -7,7 +7,7 @@
 #define HADAL_RUNTIME_TRAIN_TRAININGSTATE_H
 
 #include "runtime/checkpoint/Checkpoint.h"
-#include "runtime/program/Layout.h"
+#include "runtime/program/Parameters.h"
 
 #include <string>
 
