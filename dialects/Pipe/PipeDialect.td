@@ -58,10 +58,17 @@ def Pipe_FrameAttr : Pipe_Attr<"Frame", "frame"> {
   let summary = "where a component's temporaries lie (attribute `pipe.frame` of its function)";
   let description = [{
     Temporaries are the results of the component's kernels that it does not return, those that update another one left
-    out, in the order of the kernels. Bytes, and each one's offset.
+    out, in the order of the kernels. Bytes, and each one's offset. Where routing decides the number of rows, `rows` says of
+    each temporary whether its size is fixed (0) or counts a row, received (1) or routed (2): those lie in frames of their
+    own, whose bytes (`received`, `routed`) and offsets count a row, too.
   }];
-  let parameters = (ins "int64_t":$bytes, OptionalArrayRefParameter<"int64_t">:$offsets);
-  let assemblyFormat = "`<` `bytes` `=` $bytes (`,` `offsets` `=` `[` $offsets^ `]`)? `>`";
+  let parameters = (ins "int64_t":$bytes, OptionalArrayRefParameter<"int64_t">:$offsets,
+                        OptionalArrayRefParameter<"int64_t">:$rows, DefaultValuedParameter<"int64_t", "0">:$received,
+                        DefaultValuedParameter<"int64_t", "0">:$routed);
+  let assemblyFormat = [{
+    `<` `bytes` `=` $bytes (`,` `offsets` `=` `[` $offsets^ `]`)? (`rows` `[` $rows^ `]`)? (`received` $received^)?
+    (`routed` $routed^)? `>`
+  }];
 }
 
 def Pipe_GroupAttr : Pipe_Attr<"Group", "group"> {

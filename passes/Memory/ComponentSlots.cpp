@@ -49,6 +49,28 @@ static LogicalResult checkBody(func::FuncOp component) {
   return success();
 }
 
+/// The rows of a kernel's result: those that the kernel runs over. (A weight gradient has none.)
+static TemporaryRows rowsOf(OpResult result) {
+  auto kernel = cast<KernelOp>(result.getOwner());
+  auto rows = kernel->getAttrOfType<RowClassAttr>(kRowsAttr);
+  if (!rows)
+    return TemporaryRows::Fixed;
+  auto yield = cast<YieldOp>(kernel.getBody().front().getTerminator());
+  if (yield.getValues()[result.getResultNumber()].getDefiningOp<GroupedWeightGradientOp>())
+    return TemporaryRows::Fixed;
+  return rows.getValue() == RowClass::Received ? TemporaryRows::Received : TemporaryRows::Routed;
+}
+
+void ComponentSlots::addTemporary(OpResult result, int64_t step) {
+  auto type = cast<RankedTensorType>(result.getType());
+  slots[result] = {true, unsigned(intervals.size())};
+  rows.push_back(rowsOf(result));
+  int64_t bytes = pipe::bytesOf(type);
+  if (rows.back() != TemporaryRows::Fixed)
+    bytes /= std::max<int64_t>(type.getDimSize(0), 1);
+  intervals.push_back({bytes, step, step, 0});
+}
+
 FailureOr<ComponentSlots> ComponentSlots::compute(func::FuncOp component) {
   if (failed(checkBody(component)))
     return failure();
@@ -76,11 +98,8 @@ FailureOr<ComponentSlots> ComponentSlots::compute(func::FuncOp component) {
       Value root = rootOf(result);
       if (auto argument = dyn_cast<BlockArgument>(root))
         answer.access[argument.getArgNumber()] = OperandAccess::Update;
-      if (root == result && !answer.slots.contains(result)) {
-        answer.slots[result] = {true, unsigned(answer.intervals.size())};
-        answer.intervals.push_back(
-            {pipe::bytesOf(cast<RankedTensorType>(result.getType())), step, step, 0});
-      }
+      if (root == result && !answer.slots.contains(result))
+        answer.addTemporary(result, step);
       answer.slots[result] = ComponentSlot(answer.slots.lookup(root));
     }
     ++step;

@@ -20,6 +20,10 @@ struct ComponentSlot {
 /// What a component does with an operand: reads it, writes all of it, or changes what is there.
 enum class OperandAccess { Read, Write, Update };
 
+/// How a temporary's bytes are counted: all of them, or those of a row whose number routing
+/// decides.
+enum class TemporaryRows { Fixed, Received, Routed };
+
 class ComponentSlots {
 public:
   /// Fails with a diagnostic where the body is not a list of kernels, or where a kernel updates
@@ -31,13 +35,17 @@ public:
   OperandAccess accessOf(unsigned operand) const { return access[operand]; }
   /// By index; in steps of kernels, without offsets.
   llvm::ArrayRef<Interval> temporaries() const { return intervals; }
+  llvm::ArrayRef<TemporaryRows> temporaryRows() const { return rows; }
   ComponentSlot slotOf(mlir::Value value) const { return slots.lookup(value); }
   /// Pointers of a kernel: its operands, then its results that update none.
   llvm::SmallVector<ComponentSlot> pointersOf(KernelOp kernel) const;
 
 private:
   llvm::SmallVector<OperandAccess> access; ///< by operand
+  void addTemporary(mlir::OpResult result, int64_t step);
+
   llvm::SmallVector<Interval> intervals;
+  llvm::SmallVector<TemporaryRows> rows;
   llvm::DenseMap<mlir::Value, ComponentSlot> slots;
 };
 

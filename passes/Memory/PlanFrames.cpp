@@ -14,6 +14,32 @@ namespace hadal {
 
 namespace {
 
+/// Rows are rounded up to 16, and temporaries start at multiples of 64 bytes.
+constexpr int64_t kRowsTogether = 16;
+
+/// Offsets of the temporaries whose rows are counted in one way; the frame's bytes.
+int64_t placeTemporaries(const ComponentSlots &slots, TemporaryRows rows, int64_t gap,
+                         MutableArrayRef<int64_t> offsets) {
+  SmallVector<Interval> intervals;
+  SmallVector<size_t> places;
+  for (auto [index, interval] : llvm::enumerate(slots.temporaries()))
+    if (slots.temporaryRows()[index] == rows) {
+      intervals.push_back(interval);
+      places.push_back(index);
+    }
+  if (intervals.empty())
+    return 0;
+  Placing placing{gap};
+  if (rows != TemporaryRows::Fixed) {
+    placing.gap = llvm::divideCeil(gap, kRowsTogether);
+    placing.alignment = kBufferAlignment / kRowsTogether;
+  }
+  int64_t bytes = assignOffsets(intervals, placing);
+  for (auto [interval, place] : llvm::zip(intervals, places))
+    offsets[place] = interval.offset;
+  return bytes;
+}
+
 struct PlanFramesPass : impl::PlanFramesPassBase<PlanFramesPass> {
   using PlanFramesPassBase::PlanFramesPassBase;
 
@@ -26,15 +52,23 @@ struct PlanFramesPass : impl::PlanFramesPassBase<PlanFramesPass> {
       FailureOr<ComponentSlots> slots = ComponentSlots::compute(component);
       if (failed(slots))
         return signalPassFailure();
-      SmallVector<Interval> intervals(slots->temporaries());
-      int64_t bytes = assignOffsets(intervals, {gap});
-      SmallVector<int64_t> offsets;
-      for (const Interval &interval : intervals)
-        offsets.push_back(interval.offset);
-      component->setAttr(pipe::kFrameAttr, pipe::FrameAttr::get(&getContext(), bytes, offsets));
-      temporaries += intervals.size();
-      largest.updateMax(bytes);
+      component->setAttr(pipe::kFrameAttr, frameOf(*slots, gap));
     }
+  }
+
+private:
+  pipe::FrameAttr frameOf(const ComponentSlots &slots, int64_t gap) {
+    SmallVector<int64_t> offsets(slots.temporaries().size());
+    auto place = [&](TemporaryRows rows) { return placeTemporaries(slots, rows, gap, offsets); };
+    const int64_t bytes = place(TemporaryRows::Fixed), received = place(TemporaryRows::Received),
+                  routed = place(TemporaryRows::Routed);
+    SmallVector<int64_t> rows;
+    if (received || routed)
+      for (TemporaryRows of : slots.temporaryRows())
+        rows.push_back(int64_t(of));
+    temporaries += offsets.size();
+    largest.updateMax(bytes);
+    return pipe::FrameAttr::get(&getContext(), bytes, offsets, rows, received, routed);
   }
 };
 
