@@ -127,16 +127,57 @@ int64_t placeByStreams(ArrayRef<Interval> intervals, const Placing &placing,
   return end;
 }
 
+/// Placed intervals by offset, for questions about a stretch of time: on each level steps are cut
+/// into pieces twice as long as on the level below, and a piece lists what touches it.
+class PlacedIntervals {
+public:
+  PlacedIntervals(ArrayRef<Interval> intervals, ArrayRef<int64_t> offsets)
+      : intervals(intervals), offsets(offsets) {
+    int64_t steps = 1;
+    for (const Interval &interval : intervals)
+      steps = std::max(steps, interval.last + 1);
+    for (int64_t width = kShortest; levels.empty() || levels.back().size() > 1; width *= 2)
+      levels.emplace_back(size_t(llvm::divideCeil(steps, width)));
+  }
+
+  /// All that share a step with an interval, and others, by offset.
+  ArrayRef<uint32_t> beside(const Interval &interval) const {
+    for (size_t level = 0;; ++level)
+      if (auto [first, last] = piecesOf(interval, level); first == last)
+        return levels[level][first];
+  }
+
+  void add(size_t index) {
+    auto lower = [&](int64_t offset, uint32_t other) { return offset < offsets[other]; };
+    for (size_t level = 0; level < levels.size(); ++level)
+      for (auto [piece, last] = piecesOf(intervals[index], level); piece <= last; ++piece) {
+        auto &list = levels[level][piece];
+        list.insert(llvm::upper_bound(list, offsets[index], lower), uint32_t(index));
+      }
+  }
+
+private:
+  static constexpr int64_t kShortest = 64;
+  static std::pair<size_t, size_t> piecesOf(const Interval &interval, size_t level) {
+    return {size_t(interval.first / kShortest) >> level,
+            size_t(interval.last / kShortest) >> level};
+  }
+
+  ArrayRef<Interval> intervals;
+  ArrayRef<int64_t> offsets;
+  std::vector<std::vector<std::vector<uint32_t>>> levels; ///< by piece
+};
+
 int64_t placeBySize(ArrayRef<Interval> intervals, const Placing &placing,
                     SmallVector<int64_t> &offsets) {
   SmallVector<size_t> order =
       sortedBy(intervals.size(), [&](size_t i) { return -intervals[i].bytes; });
-  SmallVector<size_t> placed; // by offset
+  PlacedIntervals placed(intervals, offsets);
   int64_t end = 0;
   for (size_t index : order) {
     const Interval &interval = intervals[index];
     int64_t room = roomOf(interval, placing), at = 0;
-    for (size_t other : placed) {
+    for (size_t other : placed.beside(interval)) {
       if (intervals[other].last < interval.first || interval.last < intervals[other].first ||
           (placing.precedence && placing.precedence->apart(index, other)))
         continue;
@@ -146,10 +187,7 @@ int64_t placeBySize(ArrayRef<Interval> intervals, const Placing &placing,
     }
     offsets[index] = at;
     end = std::max(end, at + room);
-    placed.insert(
-        llvm::upper_bound(placed, at,
-                          [&](int64_t offset, size_t other) { return offset < offsets[other]; }),
-        index);
+    placed.add(index);
   }
   return end;
 }
