@@ -142,7 +142,7 @@ void Weights::check(const std::vector<WeightSpec> &specs) const {
       throw InputError(at.file->path(),
                        "tensor " + name + ": is unexpected; the model has none of this name");
   for (const WeightSpec &spec : specs) {
-    if (spec.copyOf.empty() || !contains(spec.name))
+    if (spec.copyOf.empty() || !spec.compare || !contains(spec.name))
       continue;
     const Place &copy = place(spec.name), &main = place(spec.copyOf);
     std::vector<float> a(std::size_t(copy.info->elements)), b(std::size_t(main.info -> elements));

@@ -20,6 +20,8 @@ struct WeightSpec {
   std::vector<std::int64_t> shape;
   /// Not empty: an optional copy that must equal the tensor of this name bit for bit.
   std::string copyOf;
+  /// Of a copy: its values are looked at (among several ranks one does).
+  bool compare = true;
 };
 
 class Weights {

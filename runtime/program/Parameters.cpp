@@ -8,35 +8,6 @@
 
 namespace hadal::rt {
 
-std::vector<ParameterTensor> parameterTensors(const Bundle &bundle) {
-  static const std::string kExpert = "{expert}";
-  std::vector<ParameterTensor> tensors;
-  for (std::uint32_t i = 0; i < countOf(bundle.table().parameters()); ++i) {
-    const bundle::Parameter &parameter = *bundle.table().parameters()->Get(i);
-    ParameterTensor tensor;
-    tensor.name = parameter.name()->str();
-    tensor.parameter = &parameter;
-    tensor.elements = elementsOf(parameter.shape());
-    for (std::uint32_t d = 0; d < countOf(parameter.shape()); ++d)
-      tensor.shape.push_back(parameter.shape()->Get(d));
-    if (parameter.experts() == 0) {
-      tensors.push_back(tensor);
-      continue;
-    }
-    const std::string pattern = tensor.name;
-    const std::size_t at = pattern.find(kExpert);
-    tensor.shape.erase(tensor.shape.begin());
-    tensor.elements /= parameter.experts();
-    for (std::int64_t expert = 0; expert < parameter.experts(); ++expert) {
-      tensor.name = pattern;
-      tensor.name.replace(at, kExpert.size(), std::to_string(expert));
-      tensor.offset = std::uint64_t(expert * tensor.elements) * sizeof(float);
-      tensors.push_back(tensor);
-    }
-  }
-  return tensors;
-}
-
 /// The main tensor that an MTP layer's copy repeats; empty for other names.
 static std::string originalOf(const std::string &name) {
   auto ends = [&](const std::string &end) {
@@ -49,10 +20,14 @@ static std::string originalOf(const std::string &name) {
   return {};
 }
 
-/// Every tensor of the model, and the optional copies in MTP layers.
-static std::vector<WeightSpec> weightSpecs(const Bundle &bundle) {
+/// Every tensor of the model, and the optional copies in MTP layers; of these, the first rank that
+/// holds the original compares the values.
+static std::vector<WeightSpec> weightSpecs(const Bundle &bundle, const Layout &layout) {
   std::vector<WeightSpec> specs;
-  std::set<std::string> names;
+  std::set<std::string> names, compared;
+  for (const HeldTensor &tensor : layout.tensors())
+    if (tensor.first)
+      compared.insert(tensor.name);
   const Layout whole = Layout::whole(bundle);
   for (const HeldTensor &tensor : whole.tensors()) {
     specs.push_back({tensor.name, tensor.shape, {}});
@@ -63,7 +38,7 @@ static std::vector<WeightSpec> weightSpecs(const Bundle &bundle) {
     std::string name = entry.name()->str(), original = originalOf(name);
     if (names.count(name) || !names.count(original))
       continue;
-    WeightSpec copy{name, {}, original};
+    WeightSpec copy{name, {}, original, compared.count(original) != 0};
     for (std::uint32_t d = 0; d < countOf(entry.shape()); ++d)
       copy.shape.push_back(entry.shape()->Get(d));
     specs.push_back(copy);
@@ -73,7 +48,7 @@ static std::vector<WeightSpec> weightSpecs(const Bundle &bundle) {
 
 void loadWeights(Store &store, ThreadPool &pool, const Layout &layout, const std::string &path) {
   Weights weights(path);
-  weights.check(weightSpecs(store.bundle()));
+  weights.check(weightSpecs(store.bundle(), layout));
   const std::vector<HeldTensor> &tensors = layout.tensors();
   for (const HeldTensor &tensor : tensors)
     tensor.values(store); // allocate before threads do

@@ -163,20 +163,4 @@ std::string firstNonFinite(Store &store, const Layout &layout) {
   return {};
 }
 
-void initializeParameters(Store &store, ThreadPool &pool) {
-  initializeParameters(store, pool, Layout(store.bundle(), 0));
-}
-
-CheckpointContent checkpointContent(Store &store, std::int64_t step, std::int64_t rowsUsed) {
-  return checkpointContent(store, Layout(store.bundle(), 0), step, rowsUsed);
-}
-
-void restore(Store &store, ThreadPool &pool, const FoundCheckpoint &found) {
-  restore(store, pool, Layout(store.bundle(), 0), found);
-}
-
-std::string firstNonFinite(Store &store) {
-  return firstNonFinite(store, Layout(store.bundle(), 0));
-}
-
 } // namespace hadal::rt

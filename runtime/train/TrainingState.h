@@ -40,12 +40,6 @@ std::string comparePlans(const std::string &checkpoint, const std::string &bundl
 /// finite.
 std::string firstNonFinite(Store &store, const Layout &layout);
 
-// A bundle of one rank.
-void initializeParameters(Store &store, ThreadPool &pool);
-CheckpointContent checkpointContent(Store &store, std::int64_t step, std::int64_t rowsUsed);
-void restore(Store &store, ThreadPool &pool, const FoundCheckpoint &found);
-std::string firstNonFinite(Store &store);
-
 } // namespace hadal::rt
 
 #endif

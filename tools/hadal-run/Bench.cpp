@@ -92,7 +92,7 @@ static void bench(const Flags &flags) {
   ThreadPool pool(flags.device.resolve());
   Bundle bundle(flags.bundle);
   Store store(bundle);
-  initializeParameters(store, pool);
+  initializeParameters(store, pool, Layout(store.bundle(), 0));
   std::printf("%s, %d threads; start %.3f s\n", cpuModelName().c_str(), pool.threads(),
               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   if (bundle.findProgram("gradients") && bundle.findProgram("update"))
