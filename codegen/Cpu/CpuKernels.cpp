@@ -136,8 +136,16 @@ LogicalResult CpuKernels::runOnKernel(KernelOp kernel) {
   FailureOr<StringAttr> function = functionOf(kernel, *family, config, shared.empty());
   if (failed(function))
     return failure();
+  RowGridAttr rows;
+  if (kernel->hasAttr(kRowsAttr)) {
+    if (config.rowsSize < 0)
+      return kernel.emitOpError("has no CPU kernel for a number of rows that routing decides (")
+             << opNames(kernel, ", ", 8) << ")";
+    rows = RowGridAttr::get(&getContext(), config.rowsSize, config.rowsBlock, config.gridFixed,
+                            config.gridPerBlock);
+  }
   kernel.setLaunchAttr(LaunchAttr::get(&getContext(), *function, config.sizes, config.grid,
-                                       config.scratch, config.flops));
+                                       config.scratch, config.flops, rows));
   ++numLaunches;
   return success();
 }

@@ -32,6 +32,9 @@ struct KernelConfig {
   int64_t grid = 1;                 ///< depends on shapes only
   int64_t scratch = 0;              ///< bytes a thread
   int64_t flops = 0;                ///< of one launch
+  /// How sizes and grid follow the number of rows, where it is known at the launch only: rows is
+  /// sizes[rowsSize], the grid gridFixed + gridPerBlock ceil(rows / rowsBlock). -1: they do not.
+  int64_t rowsSize = -1, rowsBlock = 1, gridFixed = 0, gridPerBlock = 0;
 };
 
 class KernelBuilder : public mlir::ImplicitLocOpBuilder {

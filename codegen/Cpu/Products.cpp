@@ -232,6 +232,7 @@ public:
     int64_t columns = llvm::divideCeil(product.rightWidth, cut.columnBlock);
     if (product.kind == Product::WeightGradient) {
       config.sizes = {product.rows};
+      config.rowsSize = product.offsets ? 0 : -1; // plain ones are packed by blocks of all rows
       config.grid = product.experts * llvm::divideCeil(product.leftWidth, cut.rowBlock) * columns;
       config.scratch = weightGradientScratch(product, target);
     } else {
@@ -239,6 +240,13 @@ public:
       config.grid = columns * (product.offsets ? product.experts
                                                : llvm::divideCeil(product.rows, cut.rowBlock));
       config.scratch = forwardScratch(product, target);
+      config.rowsSize = 0;
+    }
+    if (product.offsets || product.kind == Product::WeightGradient) {
+      config.gridFixed = config.grid;
+    } else {
+      config.rowsBlock = cut.rowBlock;
+      config.gridPerBlock = columns;
     }
     config.flops = 2 * product.rows * product.leftWidth * product.rightWidth;
     return config;

@@ -138,9 +138,9 @@ LogicalResult RowWriter::run() {
         TypeSwitch<Operation *, LogicalResult>(&op)
             .Case<AddOp, RmsNormOp, RmsNormGradientOp, SwigluOp, SwigluGradientOp, SplitOp,
                   ConcatOp, RopeOp, EmbeddingOp, LastTokenOp, MtpJoinOp, MtpJoinGradientOp,
-                  SumHeadsOp, RouteOp, RouteGradientOp, DispatchOp, CombineOp, DispatchWeightsOp,
-                  CombineWeightsOp, SequenceBalanceGradientOp, CrossEntropyRowsOp,
-                  CrossEntropyGradientOp>([&](auto op) {
+                  SumHeadsOp, RouteOp, RouteGradientOp, DispatchOp, CombineOp, CombineMembersOp,
+                  DispatchWeightsOp, CombineWeightsOp, SequenceBalanceGradientOp,
+                  CrossEntropyRowsOp, CrossEntropyGradientOp>([&](auto op) {
               emitRow(*this, op);
               return success();
             })
@@ -203,6 +203,8 @@ struct RowEmitter : KernelEmitter {
     config.sizes = layout.sizes;
     config.grid = layout.domain.rows;
     config.scratch = layout.scratchBytes;
+    config.rowsSize = 0;
+    config.gridPerBlock = 1;
     return config;
   }
 

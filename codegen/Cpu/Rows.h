@@ -116,6 +116,7 @@ void emitRow(RowWriter &w, RouteOp op);
 void emitRow(RowWriter &w, RouteGradientOp op);
 void emitRow(RowWriter &w, DispatchOp op);
 void emitRow(RowWriter &w, CombineOp op);
+void emitRow(RowWriter &w, CombineMembersOp op);
 void emitRow(RowWriter &w, DispatchWeightsOp op);
 void emitRow(RowWriter &w, CombineWeightsOp op);
 void emitRow(RowWriter &w, SequenceBalanceGradientOp op);

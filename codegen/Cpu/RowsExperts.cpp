@@ -202,9 +202,35 @@ void emitRow(RowWriter &w, DispatchOp op) {
   w.copy({w.pointerOf(op.getInput()), b.mul(token, result.width), result.width}, result);
 }
 
+/// Adds the rows of those slots that have one, in order. A sum starts at -0, which changes nothing.
+static void addPresent(RowWriter &w, Value rows, RowSpan slots, RowSpan result) {
+  KernelBuilder &b = w.b;
+  b.vectorLoop(b.index(result.width),
+               [&](Value at, Value mask) { w.store(b.splat(-0.0), result, at, mask); });
+  b.loop(b.index(0), b.index(slots.width), 1, [&](Value k) {
+    Value slot = b.load(b.getI32Type(), slots.pointer, b.add(slots.base, k));
+    b.ifThen(b.less(b.i32(-1), slot), [&] {
+      RowSpan row{rows, b.mul(b.toIndex(slot), result.width), result.width};
+      b.vectorLoop(b.index(result.width), [&](Value at, Value mask) {
+        w.store(b.addf(w.load(result, at, mask), w.load(row, at, mask)), result, at, mask);
+      });
+    });
+  });
+}
+
+/// Whether some slots of a token may have no row here.
+static bool ofReceived(Value slot) { return cast<RankedTensorType>(slot.getType()).getRank() == 2; }
+
+void emitRow(RowWriter &w, CombineMembersOp op) {
+  RowSpan result = w.write(cast<OpResult>(op.getResult()));
+  addPresent(w, w.pointerOf(op.getRows()), w.read(op.getSendSlot()), result);
+}
+
 void emitRow(RowWriter &w, CombineOp op) {
   KernelBuilder &b = w.b;
   RowSpan result = w.write(cast<OpResult>(op.getResult())), slots = w.read(op.getSlot());
+  if (ofReceived(op.getSlot()))
+    return addPresent(w, w.pointerOf(op.getRows()), slots, result);
   SmallVector<RowSpan> rows;
   for (int64_t k = 0; k < slots.width; ++k)
     rows.push_back(
@@ -227,8 +253,18 @@ void emitRow(RowWriter &w, DispatchWeightsOp op) {
 void emitRow(RowWriter &w, CombineWeightsOp op) {
   KernelBuilder &b = w.b;
   RowSpan result = w.write(cast<OpResult>(op.getWeights())), slots = w.read(op.getSlot());
-  for (int64_t k = 0; k < slots.width; ++k)
-    w.storeScalar(b.loadF32(w.pointerOf(op.getRowWeights()), loadIndex(b, slots, k)), result, k);
+  for (int64_t k = 0; k < slots.width; ++k) {
+    auto copy = [&](Value slot) {
+      w.storeScalar(b.loadF32(w.pointerOf(op.getRowWeights()), slot), result, k);
+    };
+    if (!ofReceived(op.getSlot())) {
+      copy(loadIndex(b, slots, k));
+      continue;
+    }
+    w.storeScalar(b.f32(0.0), result, k);
+    Value slot = b.load(b.getI32Type(), slots.pointer, b.add(slots.base, k));
+    b.ifThen(b.less(b.i32(-1), slot), [&] { copy(b.toIndex(slot)); });
+  }
 }
 
 // --- launch sizes, workspace ---

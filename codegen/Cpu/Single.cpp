@@ -53,8 +53,9 @@ Operation *onlyOp(KernelOp kernel) {
 template <typename Visit> bool dispatch(Operation *op, Visit &&visit) {
   return TypeSwitch<Operation *, bool>(op)
       .Case<AccumulateOp, AccumulateCountsOp, AccumulateSquaresOp, AdamwOp, BiasUpdateOp,
-            ClipFactorOp, EmbeddingGradientOp, ReduceLossOp, RmsNormWeightGradientOp,
-            SequenceBalanceRowsOp, SortByExpertOp, SquareSumOp>([&](auto op) {
+            ClipFactorOp, EmbeddingGradientOp, ExchangeLayoutOp, ReduceLossOp,
+            RmsNormWeightGradientOp, SequenceBalanceRowsOp, SortByExpertOp, SortReceivedOp,
+            SquareSumOp>([&](auto op) {
         visit(op);
         return true;
       })

@@ -53,10 +53,12 @@ void configureSingle(AdamwOp op, KernelConfig &config);
 void configureSingle(BiasUpdateOp op, KernelConfig &config);
 void configureSingle(ClipFactorOp op, KernelConfig &config);
 void configureSingle(EmbeddingGradientOp op, KernelConfig &config);
+void configureSingle(ExchangeLayoutOp op, KernelConfig &config);
 void configureSingle(ReduceLossOp op, KernelConfig &config);
 void configureSingle(RmsNormWeightGradientOp op, KernelConfig &config);
 void configureSingle(SequenceBalanceRowsOp op, KernelConfig &config);
 void configureSingle(SortByExpertOp op, KernelConfig &config);
+void configureSingle(SortReceivedOp op, KernelConfig &config);
 void configureSingle(SquareSumOp op, KernelConfig &config);
 
 /// The body, likewise.
@@ -67,10 +69,12 @@ void emitSingle(SingleWriter &w, AdamwOp op);
 void emitSingle(SingleWriter &w, BiasUpdateOp op);
 void emitSingle(SingleWriter &w, ClipFactorOp op);
 void emitSingle(SingleWriter &w, EmbeddingGradientOp op);
+void emitSingle(SingleWriter &w, ExchangeLayoutOp op);
 void emitSingle(SingleWriter &w, ReduceLossOp op);
 void emitSingle(SingleWriter &w, RmsNormWeightGradientOp op);
 void emitSingle(SingleWriter &w, SequenceBalanceRowsOp op);
 void emitSingle(SingleWriter &w, SortByExpertOp op);
+void emitSingle(SingleWriter &w, SortReceivedOp op);
 void emitSingle(SingleWriter &w, SquareSumOp op);
 
 } // namespace hadal::cpu

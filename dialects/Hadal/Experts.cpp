@@ -68,48 +68,60 @@ LogicalResult AccumulateCountsOp::inferReturnTypes(MLIRContext *context,
   return check.infer(types, check.i64(total.shape));
 }
 
-/// `slot` [B, T, K], with `source` [B T K] its inverse.
-template <typename Adaptor> static CheckedTensor checkOrder(ShapeCheck &check, Adaptor adaptor) {
-  CheckedTensor slot = check.tensor("slot", adaptor.getSlot(), 3);
-  check.size(check.tensor("source", adaptor.getSource(), 1), 0, slot.elements(),
-             "the elements of 'slot'");
-  return slot;
+/// The order of routed rows: `slot` [B, T, K], with `source` [R] its inverse, R = B T K; or `slot`
+/// [N, K] of received rows, where not every element has a row.
+struct CheckedOrder {
+  CheckedTensor slot, source;
+  int64_t rows() const { return source.dim(0); }
+};
+template <typename Adaptor> static CheckedOrder checkOrder(ShapeCheck &check, Adaptor adaptor) {
+  CheckedTensor slot = check.tensor("slot", adaptor.getSlot());
+  CheckedTensor source = check.tensor("source", adaptor.getSource(), 1);
+  check.require(slot.rank() == 2 || slot.rank() == 3,
+                "'slot' of rank 2 or 3, found rank " + Twine(slot.rank()));
+  if (slot.rank() == 2)
+    check.require(source.dim(0) <= slot.elements(),
+                  "'source' to have at most the " + Twine(slot.elements()) +
+                      " elements of 'slot', found " + Twine(source.dim(0)));
+  else
+    check.size(source, 0, slot.elements(), "the elements of 'slot'");
+  return {slot, source};
 }
 
 LogicalResult DispatchOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                            Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
-  CheckedTensor input = check.tensor("input", adaptor.getInput(), 3);
-  CheckedTensor slot = checkOrder(check, adaptor); // C1
-  check.leading(input, slot);
-  return check.infer(types, check.f32({slot.elements(), input.last()}));
+  CheckedTensor input = check.tensor("input", adaptor.getInput());
+  CheckedOrder order = checkOrder(check, adaptor); // C1
+  check.leading(input, order.slot);
+  return check.infer(types, check.f32({order.rows(), input.last()}));
 }
 
 LogicalResult CombineOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location,
                                           Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor rows = check.tensor("rows", adaptor.getRows(), 2);
-  CheckedTensor slot = checkOrder(check, adaptor); // C1
-  check.size(rows, 0, slot.elements(), "the elements of 'slot'");
-  return check.infer(types, check.f32(slot.withLast(rows.last())));
+  CheckedOrder order = checkOrder(check, adaptor); // C1
+  check.size(rows, 0, order.rows(), "the elements of 'source'");
+  return check.infer(types, check.f32(order.slot.withLast(rows.last())));
 }
 
 LogicalResult DispatchWeightsOp::inferReturnTypes(MLIRContext *context,
                                                   std::optional<Location> location, Adaptor adaptor,
                                                   SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
-  CheckedTensor slot = checkOrder(check, adaptor);
-  check.shape(check.tensor("weights", adaptor.getWeights(), 3), slot.shape);
-  return check.infer(types, check.f32(slot.elements()));
+  CheckedOrder order = checkOrder(check, adaptor);
+  check.shape(check.tensor("weights", adaptor.getWeights()), order.slot.shape);
+  return check.infer(types, check.f32(order.rows()));
 }
 
 LogicalResult CombineWeightsOp::inferReturnTypes(MLIRContext *context,
                                                  std::optional<Location> location, Adaptor adaptor,
                                                  SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
-  CheckedTensor slot = checkOrder(check, adaptor);
-  check.shape(check.tensor("row_weights", adaptor.getRowWeights(), 1), slot.elements());
-  return check.infer(types, check.f32(slot.shape));
+  CheckedOrder order = checkOrder(check, adaptor);
+  check.shape(check.tensor("row_weights", adaptor.getRowWeights(), 1), order.rows());
+  return check.infer(types, check.f32(order.slot.shape));
 }
 
 LogicalResult GroupedLinearOp::inferReturnTypes(MLIRContext *context,

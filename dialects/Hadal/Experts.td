@@ -70,7 +70,8 @@ def Hadal_DispatchOp : Hadal_ForwardOp<"dispatch"> {
   let summary = "copies token rows to their experts";
   let description = [{
     rows[s] = input[source[s] / K]: `input` [B, T, d] as B T rows, `slot` [B, T, K] the inverse of `source` [R]; result
-    [R, d]. Its gradient is hadal.combine. C1: R = B T K.
+    [R, d]. Its gradient is hadal.combine. Of received rows (hadal.sort_received): `input` [N, d], `slot` [N, K] with -1 where
+    there is no row. C1: R = B T K; for received rows R is at most N K.
   }];
   let arguments = (ins Hadal_F32:$input, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$rows);
@@ -81,7 +82,8 @@ def Hadal_CombineOp : Hadal_ForwardOp<"combine"> {
   let summary = "adds each token's routed rows";
   let description = [{
     result[b, t] = sum_k rows[slot[b, t, k]], k ascending (so experts ascending): `rows` [R, d], result [B, T, d]. The
-    router's weights are applied before (hadal.swiglu's row_scale). Its gradient is hadal.dispatch. C1: R = B T K.
+    router's weights are applied before (hadal.swiglu's row_scale). Its gradient is hadal.dispatch. Of received rows: `slot`
+    [N, K], result [N, d], without the slots of -1. C1: as in hadal.dispatch.
   }];
   let arguments = (ins Hadal_F32:$rows, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$result);
@@ -90,7 +92,10 @@ def Hadal_CombineOp : Hadal_ForwardOp<"combine"> {
 
 def Hadal_DispatchWeightsOp : Hadal_ForwardOp<"dispatch_weights"> {
   let summary = "the router's weight of each routed row";
-  let description = "result[s] = flat weights[source[s]]: `weights` [B, T, K], result [R]. Gradient: hadal.combine_weights.";
+  let description = [{
+    result[s] = flat weights[source[s]]: `weights` [B, T, K] (received rows: [N, K]), result [R]. Gradient:
+    hadal.combine_weights. C1: as in hadal.dispatch.
+  }];
   let arguments = (ins Hadal_F32:$weights, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$row_weights);
   let hasFolder = 1;
@@ -99,7 +104,10 @@ def Hadal_DispatchWeightsOp : Hadal_ForwardOp<"dispatch_weights"> {
 
 def Hadal_CombineWeightsOp : Hadal_ForwardOp<"combine_weights"> {
   let summary = "values of routed rows back at their tokens";
-  let description = "result[b, t, k] = row_weights[slot[b, t, k]]: `row_weights` [R], result [B, T, K].";
+  let description = [{
+    result[b, t, k] = row_weights[slot[b, t, k]]: `row_weights` [R], result [B, T, K]. Of received rows: [N, K], 0 where the
+    slot is -1. C1: as in hadal.dispatch.
+  }];
   let arguments = (ins Hadal_F32:$row_weights, Hadal_I32:$source, Hadal_I32:$slot);
   let results = (outs Hadal_F32:$weights);
   let hasFolder = 1;

@@ -50,6 +50,9 @@ constexpr llvm::StringLiteral kBindingAttr = "hadal.bind";
 /// Attribute of a component's result: the scalar that seeds this loss.
 constexpr llvm::StringLiteral kSeedAttr = "hadal.seed";
 
+/// Attribute of values and kernels whose number of rows routing decides (RowClassAttr).
+constexpr llvm::StringLiteral kRowsAttr = "hadal.rows";
+
 /// The binding of a component's argument; null where it is data.
 inline BindingAttr bindingOf(mlir::func::FuncOp component, unsigned argument) {
   return component.getArgAttrOfType<BindingAttr>(argument, kBindingAttr);

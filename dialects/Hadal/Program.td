@@ -34,16 +34,27 @@ def Hadal_OutputOp : Hadal_Op<"output"> {
   let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
 }
 
+def Hadal_RowGridAttr : Hadal_Attr<"RowGrid", "row_grid"> {
+  let summary = "how a launch follows the number of rows that routing decides";
+  let description = [{
+    For n rows sizes[size] is n and the grid fixed + per_block ceil(n / block). The launch's `sizes` and `grid` are those of
+    the most rows there can be. Which rows: `hadal.rows` of the kernel.
+  }];
+  let parameters = (ins "int64_t":$size, "int64_t":$block, "int64_t":$fixed, "int64_t":$per_block);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 def Hadal_LaunchAttr : Hadal_Attr<"Launch", "launch"> {
   let summary = "how a kernel is launched (written by the code generator)";
   let description = [{
     The kernel function, the sizes it gets, its grid (each index writes its own output elements), scratch bytes a thread,
     and the floating-point operations of one launch. Pointers: the operands in order, then the results that update no
-    operand.
+    operand. `rows` is there where routing decides the number of rows.
   }];
   let parameters = (ins StringRefParameter<"the function">:$symbol, OptionalArrayRefParameter<"int64_t">:$sizes,
-                        "int64_t":$grid, "int64_t":$scratch, "int64_t":$flops);
-  let assemblyFormat = "`<` $symbol `,` `sizes` `=` `[` (`]`) : ($sizes^ `]`)? `,` struct($grid, $scratch, $flops) `>`";
+                        "int64_t":$grid, "int64_t":$scratch, "int64_t":$flops,
+                        OptionalParameter<"RowGridAttr">:$rows);
+  let assemblyFormat = "`<` $symbol `,` `sizes` `=` `[` (`]`) : ($sizes^ `]`)? `,` struct($grid, $scratch, $flops) (`,` `rows` `=` $rows^)? `>`";
 }
 
 def Hadal_KernelOp : Hadal_Op<"kernel", [IsolatedFromAbove, SingleBlockImplicitTerminator<"YieldOp">,

@@ -166,11 +166,18 @@ private:
     return success();
   }
 
+  /// The type of the gradient of an operand: its own, but by token for rows that are the same for
+  /// all members.
+  static Type gradientType(Operation *op, unsigned number) {
+    return isa<CombineMembersOp>(op) ? op->getResult(0).getType()
+                                     : op->getOperand(number).getType();
+  }
+
   LogicalResult addOperandGradient(Operation *op, unsigned number, Value value, bool added) {
     Value operand = op->getOperand(number);
-    if (value.getType() != operand.getType())
+    if (value.getType() != gradientType(op, number))
       return op->emitOpError() << "gradient of operand #" << number << ": expected "
-                               << operand.getType() << ", found " << value.getType();
+                               << gradientType(op, number) << ", found " << value.getType();
     if (BlockArgument weight = weightOf(op, number)) {
       Value &sum = accumulatorOf(weight);
       sum = added ? value : AccumulateOp::create(builder, op->getLoc(), value, sum).getResult();

@@ -31,29 +31,37 @@ LogicalResult ForwardProgram::analyse() {
 }
 
 LogicalResult ForwardProgram::collect() {
-  auto module = program->getParentOfType<ModuleOp>();
-  DenseMap<Operation *, TrainedComponent *> known;
-  for (auto apply : program.getOps<ApplyOp>()) {
-    auto component = module.lookupSymbol<func::FuncOp>(apply.getComponent());
-    if (!component || component.isExternal())
-      return apply.emitOpError() << "expected a component with a body, found @"
-                                 << apply.getComponent();
-    TrainedComponent *&entry = known[component];
-    if (!entry) {
-      entry = components.emplace_back(std::make_unique<TrainedComponent>()).get();
-      entry->component = component;
-      entry->wantedInputs.resize(component.getNumArguments());
-      entry->usedResults.resize(component.getNumResults());
-      entry->resultGradients.resize(component.getNumResults());
-    }
-    applications.push_back(apply);
-    componentOf[apply] = entry;
-    for (unsigned i = 0, e = component.getNumResults(); i < e; ++i)
-      if (isTrainingOutput(component, i) ||
-          llvm::any_of(apply->getResult(i).getUsers(),
-                       [](Operation *user) { return isa<ApplyOp>(user); }))
-        entry->usedResults.set(i);
+  for (Operation &op : program.front()) {
+    if (!isa<ApplyOp, ExchangeOp>(op))
+      continue;
+    steps.push_back(&op);
+    if (auto apply = dyn_cast<ApplyOp>(op); apply && failed(collect(apply)))
+      return failure();
   }
+  return success();
+}
+
+LogicalResult ForwardProgram::collect(ApplyOp apply) {
+  auto component =
+      program->getParentOfType<ModuleOp>().lookupSymbol<func::FuncOp>(apply.getComponent());
+  if (!component || component.isExternal())
+    return apply.emitOpError() << "expected a component with a body, found @"
+                               << apply.getComponent();
+  TrainedComponent *&entry = known[component];
+  if (!entry) {
+    entry = components.emplace_back(std::make_unique<TrainedComponent>()).get();
+    entry->component = component;
+    entry->wantedInputs.resize(component.getNumArguments());
+    entry->usedResults.resize(component.getNumResults());
+    entry->resultGradients.resize(component.getNumResults());
+  }
+  applications.push_back(apply);
+  componentOf[apply] = entry;
+  for (unsigned i = 0, e = component.getNumResults(); i < e; ++i)
+    if (isTrainingOutput(component, i) ||
+        llvm::any_of(apply->getResult(i).getUsers(),
+                     [](Operation *user) { return isa<ApplyOp, ExchangeOp>(user); }))
+      entry->usedResults.set(i);
   return success();
 }
 
@@ -66,7 +74,14 @@ static bool hasWeight(func::FuncOp component) {
 }
 
 void ForwardProgram::findDependence() {
-  for (ApplyOp apply : applications) {
+  for (Operation *step : steps) {
+    if (auto exchange = dyn_cast<ExchangeOp>(step)) {
+      for (auto [from, to] : llvm::zip_equal(exchange.getPayload(), exchange.getMoved()))
+        if (varied.contains(from))
+          varied.insert(to);
+      continue;
+    }
+    auto apply = cast<ApplyOp>(step);
     TrainedComponent &entry = of(apply);
     bool depends = hasWeight(entry.component);
     for (auto [i, input] : llvm::enumerate(apply.getInputs())) {
@@ -84,33 +99,44 @@ void ForwardProgram::findDependence() {
 
 LogicalResult ForwardProgram::walkBackwards() {
   DenseSet<Value> reached;
-  for (ApplyOp apply : llvm::reverse(applications)) {
-    TrainedComponent &entry = of(apply);
-    BitVector resultGradients(apply.getNumResults());
-    for (auto [i, output] : llvm::enumerate(apply.getOutputs()))
-      if (reached.contains(output))
-        resultGradients.set(i);
-    if (!entry.reached) {
-      entry.reached = true;
-      entry.resultGradients = resultGradients;
-      FailureOr<ComponentGradient> gradient =
-          differentiate(entry.component, resultGradients, entry.wantedInputs);
-      if (failed(gradient))
-        return failure();
-      entry.gradient = std::move(*gradient);
-    } else if (entry.resultGradients != resultGradients) {
-      BitVector differing = resultGradients;
-      differing ^= entry.resultGradients;
-      return apply.emitOpError() << "expected gradients at the same results of @"
-                                 << apply.getComponent()
-                                 << " wherever it is applied, found that result #"
-                                 << differing.find_first() << " has one in some places only";
+  for (Operation *step : llvm::reverse(steps)) {
+    if (auto exchange = dyn_cast<ExchangeOp>(step)) {
+      for (auto [from, to] : llvm::zip_equal(exchange.getPayload(), exchange.getMoved()))
+        if (varied.contains(from) && reached.contains(to))
+          reached.insert(from);
+    } else if (failed(walkBackwards(cast<ApplyOp>(step), reached))) {
+      return failure();
     }
-    for (auto [i, input] : llvm::enumerate(apply.getInputs()))
-      if (varied.contains(input) &&
-          entry.gradient.inputGradients[argumentOfOperand(entry.component, i)])
-        reached.insert(input);
   }
+  return success();
+}
+
+LogicalResult ForwardProgram::walkBackwards(ApplyOp apply, DenseSet<Value> &reached) {
+  TrainedComponent &entry = of(apply);
+  BitVector resultGradients(apply.getNumResults());
+  for (auto [i, output] : llvm::enumerate(apply.getOutputs()))
+    if (reached.contains(output))
+      resultGradients.set(i);
+  if (!entry.reached) {
+    entry.reached = true;
+    entry.resultGradients = resultGradients;
+    FailureOr<ComponentGradient> gradient =
+        differentiate(entry.component, resultGradients, entry.wantedInputs);
+    if (failed(gradient))
+      return failure();
+    entry.gradient = std::move(*gradient);
+  } else if (entry.resultGradients != resultGradients) {
+    BitVector differing = resultGradients;
+    differing ^= entry.resultGradients;
+    return apply.emitOpError() << "expected gradients at the same results of @"
+                               << apply.getComponent()
+                               << " wherever it is applied, found that result #"
+                               << differing.find_first() << " has one in some places only";
+  }
+  for (auto [i, input] : llvm::enumerate(apply.getInputs()))
+    if (varied.contains(input) &&
+        entry.gradient.inputGradients[argumentOfOperand(entry.component, i)])
+      reached.insert(input);
   return success();
 }
 

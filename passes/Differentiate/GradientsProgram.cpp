@@ -21,12 +21,20 @@ public:
       values[old] = copy;
   }
 
-  void run() {
-    for (ApplyOp apply : forward.applications)
-      applyForward(apply);
+  LogicalResult run() {
+    for (Operation *step : forward.steps)
+      if (auto exchange = dyn_cast<ExchangeOp>(step))
+        exchangeForward(exchange);
+      else
+        applyForward(cast<ApplyOp>(step));
     countAccumulators();
-    for (ApplyOp apply : llvm::reverse(forward.applications))
-      applyBackward(apply);
+    for (Operation *step : llvm::reverse(forward.steps))
+      if (auto exchange = dyn_cast<ExchangeOp>(step)) {
+        if (failed(exchangeBackward(exchange)))
+          return failure();
+      } else {
+        applyBackward(cast<ApplyOp>(step));
+      }
     for (ApplyOp apply : forward.applications)
       if (deferred.contains(apply))
         applyWeights(apply);
@@ -34,6 +42,7 @@ public:
       if (isOutput(output.getValue()))
         out.output(output.getName(), values.lookup(output.getValue()));
     out.finish();
+    return success();
   }
 
 private:
@@ -47,6 +56,59 @@ private:
     for (auto [i, result] : llvm::enumerate(entry.split.keptResults))
       values[apply->getResult(result)] = copy->getResult(i);
     forwardOf[apply] = copy;
+  }
+
+  void exchangeForward(ExchangeOp exchange) {
+    IRMapping here;
+    for (Value operand : exchange->getOperands())
+      here.map(operand, values.lookup(operand));
+    auto copy = out.exchange(exchange, here);
+    for (auto [old, result] : llvm::zip_equal(exchange.getOutputs(), copy.getOutputs()))
+      values[old] = result;
+  }
+
+  /// The gradients of what an exchange moved go the other way, by the layout of the forward pass.
+  LogicalResult exchangeBackward(ExchangeOp exchange) {
+    SmallVector<Value> sources, gradients;
+    for (auto [from, to] : llvm::zip_equal(exchange.getPayload(), exchange.getMoved()))
+      if (Value gradient = gradientOf(to); gradient && forward.dependsOnWeights(from)) {
+        sources.push_back(from);
+        gradients.push_back(gradient);
+      }
+    if (sources.empty())
+      return success();
+    bool scatter = exchange.getKind() == ExchangeKind::Scatter;
+    for (Value gradient : gradients)
+      if (cast<RankedTensorType>(gradient.getType()).getRank() != (scatter ? 2 : 3))
+        return exchange.emitOpError("expected that hadal.combine_members adds the rows it gathers");
+    SmallVector<Value> moved =
+        out.moveBack(exchange, gradients, [&](Value value) { return values.lookup(value); });
+    if (scatter)
+      moved = addMembers(moved, values.lookup(exchange.getSendSlot()));
+    for (auto [source, gradient] : llvm::zip_equal(sources, moved))
+      parts[source].push_back(gradient);
+    return success();
+  }
+
+  /// Each token's rows from the members, added by a component of its own.
+  SmallVector<Value> addMembers(ArrayRef<Value> rows, Value sendSlot) {
+    std::string name = "members_sum";
+    SmallVector<ArgumentSpec> arguments;
+    SmallVector<Value> operands(rows);
+    operands.push_back(sendSlot);
+    for (Value operand : operands) {
+      arguments.push_back({operand.getType(), {}});
+      name += "_" + shapeName(operand.getType());
+    }
+    func::FuncOp sum = out.component(
+        name, PhaseKind::Backward, arguments,
+        [](OpBuilder &builder, ValueRange values) -> SmallVector<Value> {
+          SmallVector<Value> sums;
+          for (Value rows : values.drop_back())
+            sums.push_back(CombineMembersOp::create(builder, rows.getLoc(), rows, values.back()));
+          return sums;
+        });
+    return out.apply(sum, operands)->getResults();
   }
 
   /// Counts how many applications add to each accumulator; W of those that share one comes at the
@@ -73,7 +135,7 @@ private:
   Value gradientOf(Value value) {
     SmallVector<Value> &found = parts[value];
     while (found.size() > 1) {
-      Type type = value.getType();
+      Type type = found[0].getType();
       func::FuncOp sum =
           out.component("sum_" + shapeName(type), PhaseKind::Backward, {{type, {}}, {type, {}}},
                         [](OpBuilder &builder, ValueRange values) -> SmallVector<Value> {
@@ -159,8 +221,7 @@ LogicalResult buildGradientsProgram(ForwardProgram &forward) {
   auto module = forward.program->getParentOfType<ModuleOp>();
   if (Operation *other = module.lookupSymbol("gradients"))
     return other->emitError("the name @gradients is that of the program of the gradients");
-  GradientsProgram(forward).run();
-  return success();
+  return GradientsProgram(forward).run();
 }
 
 } // namespace hadal

@@ -20,7 +20,7 @@ struct TrainedComponent {
   SplitComponent split;
 };
 
-/// The applications of a forward program and their components.
+/// The applications and exchanges of a forward program, and its components.
 class ForwardProgram {
 public:
   explicit ForwardProgram(mlir::func::FuncOp program) : program(program) {}
@@ -31,6 +31,7 @@ public:
 
   mlir::func::FuncOp program;
   llvm::SmallVector<ApplyOp> applications;
+  llvm::SmallVector<mlir::Operation *> steps; ///< applications and exchanges
   llvm::SmallVector<std::unique_ptr<TrainedComponent>>
       components; ///< in the order of the first application
   llvm::DenseMap<mlir::Operation *, TrainedComponent *> componentOf;
@@ -40,10 +41,13 @@ public:
 
 private:
   mlir::LogicalResult collect();
+  mlir::LogicalResult collect(ApplyOp apply);
   void findDependence();
   mlir::LogicalResult walkBackwards();
+  mlir::LogicalResult walkBackwards(ApplyOp apply, llvm::DenseSet<mlir::Value> &reached);
 
   llvm::DenseSet<mlir::Value> varied;
+  llvm::DenseMap<mlir::Operation *, TrainedComponent *> known;
 };
 
 /// The component's argument that operand `operand` of an application is.

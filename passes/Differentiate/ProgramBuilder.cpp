@@ -68,6 +68,30 @@ ApplyOp ProgramBuilder::apply(func::FuncOp component, ValueRange operands, Integ
                          /*stage=*/IntegerAttr());
 }
 
+ExchangeOp ProgramBuilder::exchange(ExchangeOp like, IRMapping &mapping) {
+  return cast<ExchangeOp>(builder.clone(*like, mapping));
+}
+
+SmallVector<Value> ProgramBuilder::moveBack(ExchangeOp forward, ValueRange gradients,
+                                            function_ref<Value(Value)> lookup) {
+  bool scatter = forward.getKind() == ExchangeKind::Scatter;
+  int64_t rows =
+      cast<RankedTensorType>((scatter ? forward.getSendToken() : forward.getPayload()[0]).getType())
+          .getDimSize(0);
+  SmallVector<Type> types;
+  for (Value gradient : gradients) {
+    auto type = cast<RankedTensorType>(gradient.getType());
+    types.push_back(RankedTensorType::get({rows, type.getShape().back()}, type.getElementType()));
+  }
+  auto back = ExchangeOp::create(builder, function.getLoc(), types,
+                                 scatter ? ExchangeKind::Gather : ExchangeKind::Scatter,
+                                 forward.getLayer(), gradients, lookup(forward.getSendCounts()),
+                                 lookup(forward.getSendOffsets()), lookup(forward.getSendToken()),
+                                 lookup(forward.getSendSlot()), lookup(forward.getReceivedSums()),
+                                 forward.getMembers(), PhaseKind::Backward, IntegerAttr());
+  return back.getOutputs();
+}
+
 void ProgramBuilder::output(StringRef name, Value value) {
   OutputOp::create(builder, function.getLoc(), value, name);
 }

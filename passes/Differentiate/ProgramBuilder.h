@@ -7,6 +7,8 @@
 
 #include "passes/Differentiate/Passes.h"
 
+#include "mlir/IR/IRMapping.h"
+
 namespace hadal {
 
 /// An argument of a component that is to be written.
@@ -46,6 +48,13 @@ public:
   ApplyOp applyToLayer(mlir::func::FuncOp component, mlir::ValueRange operands, int64_t layer) {
     return apply(component, operands, builder.getI64IntegerAttr(layer));
   }
+
+  /// A copy of an exchange.
+  ExchangeOp exchange(ExchangeOp like, mlir::IRMapping &mapping);
+  /// The exchange that takes `gradients` of what `forward` moved (all or some) back, by its layout
+  /// and counts, found by `lookup`.
+  llvm::SmallVector<mlir::Value> moveBack(ExchangeOp forward, mlir::ValueRange gradients,
+                                          llvm::function_ref<mlir::Value(mlir::Value)> lookup);
 
   void output(llvm::StringRef name, mlir::Value value);
   void finish();

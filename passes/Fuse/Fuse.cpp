@@ -69,8 +69,12 @@ void makeKernel(OpBuilder &builder, ArrayRef<Operation *> ops, IRMapping &values
   IRMapping inside;
   for (Value input : inputs)
     inside.map(input, body->addArgument(input.getType(), input.getLoc()));
-  for (Operation *op : ops)
-    builder.clone(*op, inside);
+  // The rows of a group are those of its ops.
+  for (Operation *op : ops) {
+    Operation *copy = builder.clone(*op, inside);
+    if (Attribute rows = copy->removeDiscardableAttr(kRowsAttr))
+      kernel->setDiscardableAttr(kRowsAttr, rows);
+  }
   SmallVector<Value> yielded;
   for (Value output : outputs)
     yielded.push_back(inside.lookup(output));

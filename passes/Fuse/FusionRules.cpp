@@ -37,8 +37,8 @@ std::optional<RowDomain> rowDomain(Operation *op) {
   return TypeSwitch<Operation *, Domain>(op)
       .Case<RmsNormOp, RmsNormGradientOp, SplitOp>([](auto op) { return leading(op.getInput()); })
       .Case<SwigluOp, SwigluGradientOp>([](auto op) { return leading(op.getGate()); })
-      .Case<AddOp, ConcatOp, DispatchOp, CombineOp, DispatchWeightsOp, CombineWeightsOp,
-            LastTokenOp>([](auto op) { return leading(op->getResult(0)); })
+      .Case<AddOp, ConcatOp, DispatchOp, CombineOp, CombineMembersOp, DispatchWeightsOp,
+            CombineWeightsOp, LastTokenOp>([](auto op) { return leading(op->getResult(0)); })
       .Case<RouteOp>([](auto op) { return leading(op.getLogits()); })
       .Case<RouteGradientOp>([](auto op) { return leading(op.getScores()); })
       .Case<RopeOp, EmbeddingOp, MtpJoinOp, SumHeadsOp, SequenceBalanceGradientOp,
@@ -65,7 +65,7 @@ bool readsOwnRow(OpOperand &operand) {
       .Case<CrossEntropyGradientOp>([&](auto) { return number == 1 || number == 2; })
       .Case<SequenceBalanceGradientOp>([&](auto) { return number == 1; })
       // Gathers: rows are taken from anywhere, by an index that may be the row's own.
-      .Case<DispatchOp, DispatchWeightsOp>([&](auto) { return number == 1; })
+      .Case<DispatchOp, DispatchWeightsOp, CombineMembersOp>([&](auto) { return number == 1; })
       .Case<CombineOp, CombineWeightsOp>([&](auto) { return number == 2; })
       .Case<MtpJoinOp>([&](MtpJoinOp join) {
         return number == 0 || shapeOf(join.getHidden())[1] == shapeOf(join.getEmbedding())[1];

@@ -96,6 +96,8 @@ std::optional<unsigned> Grouping::findGroup(Operation *op) const {
 }
 
 bool Grouping::fits(Operation *op, const Group &group) const {
+  if (op->getDiscardableAttr(kRowsAttr) != group.ops.back()->getDiscardableAttr(kRowsAttr))
+    return false; // rows of another number, even if there are at most as many
   if (!group.values.empty())
     return isEpilogue(op, group.values);
   std::optional<RowDomain> domain = rowDomain(op);

@@ -8,6 +8,7 @@
 #include "passes/Differentiate/Passes.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Partition/Passes.h"
 #include "passes/Schedule/Passes.h"
 
 #include "mlir/Pass/PassRegistry.h"
@@ -25,6 +26,7 @@ SmallVector<PipelinePhase> hadalPhases(const HadalPipelineOptions &options) {
   const int64_t redZone = options.redZone;
   const bool early = options.earlyWeightGradients;
   return {
+      {"partition", [](OpPassManager &manager) { manager.addPass(createPartitionExpertsPass()); }},
       {"differentiate",
        [](OpPassManager &manager) {
          manager.addPass(createHadalDifferentiate());
@@ -34,10 +36,12 @@ SmallVector<PipelinePhase> hadalPhases(const HadalPipelineOptions &options) {
       {"fuse",
        [](OpPassManager &manager) {
          manager.addPass(createDecomposePass());
+         manager.addPass(createRowClassesPass());
          manager.addPass(createFusePass());
        }},
       {"schedule",
        [early](OpPassManager &manager) {
+         manager.addPass(createPartitionStagesPass());
          manager.addPass(createCreateSchedulePass());
          manager.addPass(createOneF1BPass());
          manager.addPass(createZb1pPass());
@@ -71,6 +75,7 @@ static void buildRestricted(OpPassManager &manager, const HadalPipelineOptions &
 void registerHadalPasses() {
   registerHadalDifferentiatePasses();
   registerHadalFusePasses();
+  registerHadalPartitionPasses();
   registerHadalSchedulePasses();
   registerHadalMemoryPasses();
   registerHadalCpuPasses();

@@ -32,7 +32,7 @@ struct PipelinePhase {
   bool makesCode = false; ///< whether it makes the kernels' code (and --dry-run ends before it)
 };
 
-/// differentiate, absorb, fuse, schedule, memory, codegen.
+/// partition, differentiate, absorb, fuse, schedule, memory, codegen.
 llvm::SmallVector<PipelinePhase> hadalPhases();
 llvm::SmallVector<PipelinePhase> hadalPhases(const HadalPipelineOptions &options);
 

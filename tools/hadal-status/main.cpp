@@ -41,7 +41,7 @@ template <typename OpTy> Row rowOf(MLIRContext &context) {
       name.hasInterface<InferTypeOpInterface>() || name.hasInterface<SymbolUserOpInterface>();
   return {OpTy::getOperationName(), HasVerify<OpTy>::value || checksTypes,
           reference::RuleTable::get().has(name.getStringRef()) ||
-              llvm::is_one_of<OpTy, ApplyOp, OutputOp, KernelOp, YieldOp>::value,
+              llvm::is_one_of<OpTy, ApplyOp, ExchangeOp, OutputOp, KernelOp, YieldOp>::value,
           name.hasInterface<DifferentiableOpInterface>()};
 }
 template <typename... Ops> SmallVector<Row> rowsOf(MLIRContext &context) {

@@ -8,16 +8,30 @@ using namespace mlir;
 
 namespace hadal::reference {
 
+/// What a row holds that nobody may read: it makes everything that depends on it undefined too.
+template <typename Real> static Real undefined() { return std::numeric_limits<Real>::quiet_NaN(); }
+
+/// Whether the indices of an order of rows are below `limit`, and -1 (no row) only where some were
+/// received; refuses if not.
+template <typename OpTy>
+static bool checkOrder(OpTy op, StringRef what, Array<int64_t> indices, int64_t limit,
+                       Frame &frame) {
+  if (shapeOf(op.getSlot().getType()).size() == 2)
+    for (int64_t &index : indices.data)
+      index = index == -1 ? 0 : index;
+  return frame.checkIndices(op, what, indices, limit);
+}
+
 template <typename Real> static void interpret(Real, DispatchOp op, Frame &frame) {
   auto x = frame.rows<Real>(op.getInput());
   auto source = frame.ids(op.getSource());
   auto y = frame.zeros<Real>(op.getRows());
-  int64_t topK = source.elements() / x.size(0);
-  if (!frame.checkIndices(op, "source", source, source.elements()))
+  int64_t topK = shapeOf(op.getSlot().getType()).back();
+  if (!checkOrder(op, "source", source, x.size(0) * topK, frame))
     return;
   for (int64_t s = 0; s < y.size(0); ++s)
     for (int64_t i = 0; i < y.size(1); ++i)
-      y(s, i) = x(source(s) / topK, i);
+      y(s, i) = source(s) < 0 ? undefined<Real>() : x(source(s) / topK, i);
   frame.set(op.getRows(), y);
 }
 
@@ -25,11 +39,11 @@ template <typename Real> static void interpret(Real, CombineOp op, Frame &frame)
   auto x = frame.read<Real>(op.getRows());
   auto slot = frame.rows<int64_t>(op.getSlot());
   auto y = frame.zeroRows<Real>(op.getResult());
-  if (!frame.checkIndices(op, "slot", slot, x.size(0)))
+  if (!checkOrder(op, "slot", slot, x.size(0), frame))
     return;
   for (int64_t t = 0; t < y.size(0); ++t)
     for (int64_t k = 0; k < slot.size(1); ++k)
-      for (int64_t i = 0; i < y.size(1); ++i)
+      for (int64_t i = 0; slot(t, k) >= 0 && i < y.size(1); ++i)
         y(t, i) += x(slot(t, k), i);
   frame.set(op.getResult(), y);
 }
@@ -38,10 +52,10 @@ template <typename Real> static void interpret(Real, DispatchWeightsOp op, Frame
   auto weights = frame.read<Real>(op.getWeights());
   auto source = frame.ids(op.getSource());
   auto y = frame.zeros<Real>(op.getRowWeights());
-  if (!frame.checkIndices(op, "source", source, weights.elements()))
+  if (!checkOrder(op, "source", source, weights.elements(), frame))
     return;
   for (int64_t s = 0; s < y.size(0); ++s)
-    y(s) = weights.data[source(s)];
+    y(s) = source(s) < 0 ? undefined<Real>() : weights.data[source(s)];
   frame.set(op.getRowWeights(), y);
 }
 
@@ -49,10 +63,10 @@ template <typename Real> static void interpret(Real, CombineWeightsOp op, Frame 
   auto rowWeights = frame.read<Real>(op.getRowWeights());
   auto slot = frame.ids(op.getSlot());
   auto y = frame.zeros<Real>(op.getWeights());
-  if (!frame.checkIndices(op, "slot", slot, rowWeights.elements()))
+  if (!checkOrder(op, "slot", slot, rowWeights.elements(), frame))
     return;
   for (int64_t i = 0; i < y.elements(); ++i)
-    y.data[i] = rowWeights(slot.data[i]);
+    y.data[i] = slot.data[i] < 0 ? Real(0) : rowWeights(slot.data[i]);
   frame.set(op.getWeights(), y);
 }
 
@@ -82,6 +96,9 @@ template <typename Real> static void interpret(Real, GroupedLinearOp op, Frame &
           sum += x(s, i) * (transpose ? w(e, i, o) : w(e, o, i));
         y(s, o) = sum;
       }
+  for (int64_t s = offsets(w.size(0)); s < y.size(0); ++s)
+    for (int64_t o = 0; o < y.size(1); ++o)
+      y(s, o) = undefined<Real>();
   frame.set(op.getResult(), y);
 }
 

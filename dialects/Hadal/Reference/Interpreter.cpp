@@ -108,6 +108,10 @@ LogicalResult Interpreter::execute(Operation *op, Frame &frame) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](ApplyOp op) { return apply(op, frame); })
       .Case([&](KernelOp op) { return kernel(op, frame); })
+      .Case([&](ExchangeOp op) {
+        return op.emitOpError("moves rows between ranks: expected a group of ")
+               << op.getMembers() << " members to be interpreted together, found one rank";
+      })
       .Case([&](OutputOp op) {
         outputs[op.getName().str()] = frame.get(op.getValue());
         return success();

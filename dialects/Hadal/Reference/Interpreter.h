@@ -34,6 +34,9 @@ public:
     return precision == Precision::F32 ? double(float(value)) : value;
   }
 
+  /// Executes one op of a program or component.
+  llvm::LogicalResult execute(mlir::Operation *op, Frame &frame);
+
 private:
   /// Calls a function as `apply` does (null: as it is): its layer and parameter say what is bound.
   llvm::FailureOr<Values> call(mlir::func::FuncOp function, const Values &arguments, ApplyOp apply);
@@ -42,7 +45,6 @@ private:
   void writeBack(mlir::func::FuncOp function, const Values &results, ApplyOp apply);
   /// Executes a block; the operands of its terminator.
   llvm::FailureOr<Values> run(mlir::Block &block, Frame &frame);
-  llvm::LogicalResult execute(mlir::Operation *op, Frame &frame);
   llvm::LogicalResult apply(ApplyOp op, Frame &frame);
   llvm::LogicalResult kernel(KernelOp op, Frame &frame);
 

@@ -75,6 +75,7 @@ static RuleTable makeTable() {
   RuleTable table;
   addAttentionRules(table);
   addCacheRules(table);
+  addExchangeRules(table);
   addExpertRules(table);
   addLayerRules(table);
   addLayerGradientRules(table);

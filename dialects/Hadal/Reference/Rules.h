@@ -109,6 +109,7 @@ private:
 
 void addAttentionRules(RuleTable &table);
 void addCacheRules(RuleTable &table);
+void addExchangeRules(RuleTable &table);
 void addExpertRules(RuleTable &table);
 void addLayerRules(RuleTable &table);
 void addLayerGradientRules(RuleTable &table);

@@ -121,7 +121,7 @@ func.func @f(%x: tensor<2x3x8xf32>, %p: tensor<11xi32>, %s: tensor<2x3x2xi32>) {
 
 // combine C1
 func.func @f(%r: tensor<11x8xf32>, %o: tensor<12xi32>, %s: tensor<2x3x2xi32>) {
-  // expected-error@+1 {{expected dimension 0 of 'rows' to be 12, the elements of 'slot', found 11}}
+  // expected-error@+1 {{expected dimension 0 of 'rows' to be 12, the elements of 'source', found 11}}
   hadal.combine %r, %o, %s : tensor<11x8xf32>, tensor<12xi32>, tensor<2x3x2xi32>
   return
 }

@@ -84,8 +84,25 @@ struct KernelHarness::Memory {
 static size_t elementBytes(Type type) {
   return cast<RankedTensorType>(type).getElementTypeBitWidth() / 8;
 }
-static size_t bytesOf(Type type) {
-  return size_t(cast<RankedTensorType>(type).getNumElements()) * elementBytes(type);
+
+int64_t KernelHarness::rowsOf(Attribute mark) const {
+  auto rows = dyn_cast_or_null<RowClassAttr>(mark);
+  if (!rows)
+    return -1;
+  return rows.getValue() == RowClass::Received ? counts.received : counts.routed;
+}
+
+std::vector<int64_t> KernelHarness::shapeOf(Value value) {
+  std::vector<int64_t> shape = cast<RankedTensorType>(value.getType()).getShape().vec();
+  auto mark = marks.find(value.getAsOpaquePointer());
+  if (int64_t rows = mark == marks.end() ? -1 : rowsOf(mark->second); rows >= 0)
+    shape[0] = rows;
+  return shape;
+}
+
+/// Bytes of a tensor of this shape.
+static size_t bytesOf(Type type, const std::vector<int64_t> &shape) {
+  return size_t(HostTensor{shape, 0, {}}.elements()) * elementBytes(type);
 }
 
 KernelHarness::KernelHarness(const std::string &text, std::string cpu, std::string machine) {
@@ -109,6 +126,11 @@ KernelHarness::KernelHarness(const std::string &text, std::string cpu, std::stri
   if (failed(manager.run(*owner)))
     throw std::runtime_error("kernels: " + diagnostics);
   function = *owner->getOps<func::FuncOp>().begin();
+  for (BlockArgument argument : function.getArguments())
+    marks[argument.getAsOpaquePointer()] = function.getArgAttr(argument.getArgNumber(), kRowsAttr);
+  for (OpOperand &result : function.front().getTerminator()->getOpOperands())
+    marks[result.get().getAsOpaquePointer()] =
+        function.getResultAttr(result.getOperandNumber(), kRowsAttr);
   FailureOr<std::string> built =
       cpu::buildSharedObject(owner->lookupSymbol<ModuleOp>(kKernelsModule), machine);
   if (failed(built))
@@ -128,7 +150,8 @@ KernelHarness::bind(const std::vector<HostTensor> &arguments) {
   if (arguments.size() != function.getNumArguments())
     throw std::runtime_error("wrong number of arguments");
   for (auto [argument, tensor] : llvm::zip(function.getArguments(), arguments)) {
-    auto memory = std::make_shared<Memory>(bytesOf(argument.getType()), measuring);
+    auto memory =
+        std::make_shared<Memory>(bytesOf(argument.getType(), shapeOf(argument)), measuring);
     if (memory->size != tensor.bytes.size())
       throw std::runtime_error("argument of a wrong size");
     std::memcpy(memory->data, tensor.bytes.data(), memory->size);
@@ -159,7 +182,7 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
       if (updated >= 0)
         memory = memories.at(kernel.getInputs()[unsigned(updated)].getAsOpaquePointer());
       else {
-        memory = std::make_shared<Memory>(bytesOf(result.getType()), measuring);
+        memory = std::make_shared<Memory>(bytesOf(result.getType(), shapeOf(result)), measuring);
         pointers.push_back(memory->data);
       }
     }
@@ -167,6 +190,13 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
     if (!code)
       throw std::runtime_error("no kernel " + launch.getSymbol().str());
     std::vector<int64_t> sizes(launch.getSizes().begin(), launch.getSizes().end());
+    int64_t grid = launch.getGrid();
+    if (int64_t rows = rowsOf(kernel->getAttr(kRowsAttr)); rows >= 0) {
+      RowGridAttr rule = launch.getRows();
+      sizes[size_t(rule.getSize())] = rows;
+      grid =
+          rule.getFixed() + rule.getPerBlock() * ((rows + rule.getBlock() - 1) / rule.getBlock());
+    }
     rt::KernelArguments arguments{pointers.data(), sizes.data()};
     std::vector<rt::Memory> scratch;
     for (int thread = 0; thread < cut.threads; ++thread) {
@@ -175,7 +205,7 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
     }
     double start = now(cut.threads);
     pool.parallel(
-        launch.getGrid(),
+        grid,
         [&](int64_t begin, int64_t end, int thread) {
           code(&arguments, begin, end, scratch[size_t(thread)].data());
         },
@@ -189,13 +219,15 @@ double KernelHarness::execute(std::map<void *, std::shared_ptr<Memory>> &memorie
   return seconds;
 }
 
-std::vector<HostTensor> KernelHarness::run(const std::vector<HostTensor> &arguments, Cut cut) {
+std::vector<HostTensor> KernelHarness::run(const std::vector<HostTensor> &arguments, Cut cut,
+                                           RowCounts rowCounts) {
+  counts = rowCounts;
   auto memories = bind(arguments);
   execute(memories, cut);
   std::vector<HostTensor> results;
   for (Value value : function.front().getTerminator()->getOperands()) {
     auto type = cast<RankedTensorType>(value.getType());
-    HostTensor tensor{type.getShape().vec(), elementBytes(type), {}};
+    HostTensor tensor{shapeOf(value), elementBytes(type), {}};
     const Memory &memory = *memories.at(value.getAsOpaquePointer());
     tensor.bytes.assign(memory.data, memory.data + memory.size);
     results.push_back(std::move(tensor));

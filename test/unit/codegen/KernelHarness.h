@@ -57,6 +57,12 @@ struct Cut {
   int64_t chunk = 0; ///< 0: what the pool does by itself
 };
 
+/// How many rows a run has, where values and kernels are marked with `hadal.rows`: their memory has
+/// no more.
+struct RowCounts {
+  int64_t received = -1, routed = -1; ///< -1: the most there can be
+};
+
 class KernelHarness {
 public:
   /// `text`: a module with one function. Throws std::runtime_error with the diagnostics. `machine`:
@@ -66,7 +72,8 @@ public:
   ~KernelHarness();
 
   /// The function's results for these arguments.
-  std::vector<HostTensor> run(const std::vector<HostTensor> &arguments, Cut cut = {});
+  std::vector<HostTensor> run(const std::vector<HostTensor> &arguments, Cut cut = {},
+                              RowCounts counts = {});
   /// The same for several cuts of the grids; throws where bits differ between them.
   std::vector<HostTensor> runEveryCut(const std::vector<HostTensor> &arguments);
   /// The best time of all kernels together of `repeats` runs, in seconds; `cold`: with other data
@@ -81,6 +88,10 @@ public:
 private:
   struct Memory;
   double execute(std::map<void *, std::shared_ptr<Memory>> &memories, Cut cut);
+  /// The rows of a value that a mark says are counted at the launch; -1: as its type says.
+  int64_t rowsOf(mlir::Attribute mark) const;
+  /// The shape of an argument, or of a result of a kernel, for this run.
+  std::vector<int64_t> shapeOf(mlir::Value value);
   std::map<void *, std::shared_ptr<Memory>> bind(const std::vector<HostTensor> &arguments);
 
   std::unique_ptr<mlir::MLIRContext> context;
@@ -89,6 +100,9 @@ private:
   std::string bytes;
   rt::KernelLibrary library;
   bool measuring = false;
+  RowCounts counts;
+  std::map<void *, mlir::Attribute>
+      marks; ///< of values, from arguments and results of the function
 };
 
 } // namespace hadal::test
