@@ -32,6 +32,10 @@ public:
       component->access.push_back(bundle::Access(slots->accessOf(operand)));
     component->frame_bytes = uint64_t(frame.getBytes());
     component->temporary_offsets.assign(frame.getOffsets().begin(), frame.getOffsets().end());
+    component->received_row_bytes = uint64_t(frame.getReceived());
+    component->routed_row_bytes = uint64_t(frame.getRouted());
+    for (int64_t rows : frame.getRows())
+      component->temporary_rows.push_back(bundle::RowCount(rows));
     for (const Interval &temporary : slots->temporaries())
       component->temporary_bytes.push_back(uint64_t(temporary.bytes));
     for (auto kernel : function.getOps<KernelOp>()) {
@@ -72,8 +76,9 @@ private:
 
 } // namespace
 
-LogicalResult hadal::fillComponents(bundle::BundleT &table, ModuleOp module,
-                                    llvm::StringMap<uint32_t> &indices) {
+LogicalResult hadal::fillComponents(Export &out) {
+  ModuleOp module = out.module;
+  bundle::BundleT &table = out.table;
   llvm::StringSet<> launched;
   for (auto program : module.getOps<pipe::ProgramOp>())
     for (auto launch : program.getOps<pipe::LaunchOp>())
@@ -84,7 +89,7 @@ LogicalResult hadal::fillComponents(bundle::BundleT &table, ModuleOp module,
       return function.emitOpError("is a program that has no schedule yet (--pipe-expand-programs)");
     if (!isComponent(function) || !launched.contains(function.getSymName()))
       continue;
-    indices[function.getSymName()] = uint32_t(table.components.size());
+    out.components[function.getSymName()] = uint32_t(table.components.size());
     if (failed(components.add(function)))
       return failure();
   }

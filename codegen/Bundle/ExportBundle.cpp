@@ -24,12 +24,10 @@ public:
   FailureOr<std::string> run() {
     if (failed(readAttributes()))
       return failure();
-    llvm::StringMap<uint32_t> components;
-    StorageTable storages(table);
     fillModel(table, *spec, *plan);
-    if (failed(fillComponents(table, module, components)) ||
-        failed(fillPrograms(table, module, storages, components)) ||
-        failed(fillParameters(table, module, storages, *spec)))
+    Export out(table, module, *spec, *plan);
+    if (failed(fillComponents(out)) || failed(fillPrograms(out)) || failed(fillParameters(out)) ||
+        failed(fillRoles(out)))
       return failure();
     FailureOr<std::string> object = buildObject();
     if (failed(object))

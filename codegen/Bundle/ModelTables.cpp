@@ -46,7 +46,11 @@ static std::unique_ptr<bundle::TrainingT> trainingTable(const Plan &plan) {
   training->sequences = plan.sequences;
   training->tokens = plan.windowTokens();
   training->micro_batches = plan.microBatchCount();
+  training->pipeline_ranks = plan.pipelineRanks;
   training->data_parallel = plan.dataParallel;
+  training->expert_parallel = plan.expertParallel;
+  training->schedule = name(plan.schedule);
+  training->overlap = name(plan.overlap);
   training->beta1 = plan.beta1;
   training->beta2 = plan.beta2;
   training->clip_norm = plan.clipNorm;

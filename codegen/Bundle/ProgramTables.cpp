@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Programs and parameters of a bundle.
+// Programs of a bundle.
 
 #include "codegen/Bundle/Tables.h"
-#include "frontend/WeightNames.h"
 
-#include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -36,35 +35,43 @@ namespace {
 
 class ProgramTable {
 public:
-  ProgramTable(bundle::BundleT &table, StorageTable &storages,
-               const llvm::StringMap<uint32_t> &components)
-      : table(table), storages(storages), components(components) {}
+  explicit ProgramTable(Export &out) : out(out) {}
 
   LogicalResult add(pipe::ProgramOp op) {
     program = std::make_unique<bundle::ProgramT>();
     buffers.clear();
-    program->name = op.getSymName().str();
+    program->name = programName(op).str();
     program->rank = uint32_t(op.getRank());
     for (auto stream : op.getStreams().getAsRange<StringAttr>())
       program->streams.push_back(stream.str());
+    if (op.getChunks())
+      for (auto chunk : op.getChunks()->getAsRange<StringAttr>())
+        program->chunks.push_back(chunk.str());
     nameTemporaries(op);
     for (Operation &inner : op.getBody().front()) {
       auto buffer = dyn_cast<pipe::BufferOp>(inner);
       if (buffer ? failed(addBuffer(op, buffer)) : failed(addInstruction(inner)))
         return failure();
     }
-    table.programs.push_back(std::move(program));
+    out.table.programs.push_back(std::move(program));
     return success();
   }
 
 private:
   /// What the runtime does not ask for by name is called COMPONENT:OPERAND after the launch that
-  /// first has it.
+  /// first has it, or after the transfer that brings it.
   void nameTemporaries(pipe::ProgramOp op) {
     temporaryNames.clear();
-    for (auto launch : op.getOps<pipe::LaunchOp>())
-      for (auto [index, operand] : llvm::enumerate(launch.getBuffers()))
-        temporaryNames.try_emplace(operand, (launch.getComponent() + ":" + Twine(index)).str());
+    for (Operation &inner : op.getBody().front()) {
+      if (auto launch = dyn_cast<pipe::LaunchOp>(inner)) {
+        for (auto [index, operand] : llvm::enumerate(launch.getBuffers()))
+          temporaryNames.try_emplace(operand, (launch.getComponent() + ":" + Twine(index)).str());
+      } else if (!isa<pipe::BufferOp>(inner)) {
+        for (auto [index, operand] : llvm::enumerate(inner.getOperands()))
+          temporaryNames.try_emplace(operand,
+                                     (inner.getName().stripDialect() + ":" + Twine(index)).str());
+      }
+    }
   }
 
   std::string nameOf(pipe::BufferOp buffer) const {
@@ -80,17 +87,8 @@ private:
   LogicalResult addBuffer(pipe::ProgramOp op, pipe::BufferOp buffer) {
     auto made = std::make_unique<bundle::BufferT>();
     made->offset = uint64_t(buffer.getOffset().value_or(0));
-    if (buffer.getKind() == pipe::StorageKind::Arena) {
-      if (!op.getArena() || !buffer.getOffset())
-        return buffer.emitOpError("has no place in the arena (--pipe-plan-arenas gives it one)");
-      made->storage = storages.addArena(op);
-      if (int64_t(made->offset) + buffer.bytes() > storages.bytes(made->storage))
-        return buffer.emitOpError("leaves the arena of ")
-               << op.getArenaAttr().getBytes() << " bytes";
-    } else {
-      made->storage = storages.add(buffer.getKind(), buffer.getStorage()->str(),
-                                   int64_t(made->offset) + buffer.bytes());
-    }
+    if (failed(place(op, buffer, *made)))
+      return failure();
     made->name = nameOf(buffer);
     std::optional<bundle::DType> dtype = dtypeOf(buffer.tensorType().getElementType());
     if (!dtype)
@@ -104,44 +102,159 @@ private:
     return success();
   }
 
+  /// The storage of a buffer, or its rows.
+  LogicalResult place(pipe::ProgramOp op, pipe::BufferOp buffer, bundle::BufferT &made) {
+    if (std::optional<pipe::RowCount> rows = buffer.getRows()) {
+      made.rows =
+          *rows == pipe::RowCount::Received ? bundle::RowCount::received : bundle::RowCount::routed;
+      return success();
+    }
+    if (buffer.getKind() == pipe::StorageKind::Arena) {
+      if (!op.getArena() || !buffer.getOffset())
+        return buffer.emitOpError("has no place in the arena (--pipe-plan-arenas gives it one)");
+      made.storage = out.storages.addArena(op);
+      if (int64_t(made.offset) + buffer.bytes() > out.storages.bytes(made.storage))
+        return buffer.emitOpError("leaves the arena of ")
+               << op.getArenaAttr().getBytes() << " bytes";
+      return success();
+    }
+    // A window of each holder, the last ones beyond the tensor's end.
+    int64_t windows = 1;
+    if (pipe::GroupAttr shard = buffer.getShardAttr()) {
+      made.shard_group = int32_t(out.groups.add(shard));
+      windows = out.groups.members(shard);
+    }
+    made.storage = out.storages.add(buffer.getKind(), out.storageName(op, buffer),
+                                    int64_t(made.offset) + windows * buffer.bytes());
+    return success();
+  }
+
   LogicalResult addInstruction(Operation &op) {
     auto made = std::make_unique<bundle::InstructionT>();
     made->stream = uint32_t(cast<pipe::InstructionOpInterface>(op).getStream());
+    if (auto chunk = op.getAttrOfType<IntegerAttr>(pipe::kChunkAttr))
+      made->chunk = int32_t(chunk.getInt());
     for (Value operand : op.getOperands())
       made->operands.push_back(buffers.lookup(operand));
-    auto event = [&](bundle::Opcode opcode, uint64_t number) {
-      made->opcode = opcode;
-      made->event = uint32_t(number);
-      program->events = std::max(program->events, made->event + 1);
-    };
-    if (auto launch = dyn_cast<pipe::LaunchOp>(op)) {
-      auto component = components.find(launch.getComponent());
-      if (component == components.end())
-        return launch.emitOpError("launches ")
-               << launch.getComponentAttr() << ", which has no body";
-      made->opcode = bundle::Opcode::launch;
-      made->component = component->second;
-      made->phase = stringifyPhaseKind(launch.getPhase()).str();
-      made->layer = int32_t(launch.getLayer().value_or(-1));
-      made->micro_batch = int32_t(launch.getMicroBatch().value_or(-1));
-    } else if (isa<pipe::ZeroOp>(op)) {
-      made->opcode = bundle::Opcode::zero;
-    } else if (isa<pipe::CopyOp>(op)) {
-      made->opcode = bundle::Opcode::copy;
-    } else if (auto record = dyn_cast<pipe::RecordOp>(op)) {
-      event(bundle::Opcode::record, record.getEvent());
-    } else if (auto wait = dyn_cast<pipe::WaitOp>(op)) {
-      event(bundle::Opcode::wait, wait.getEvent());
-    } else {
-      return op.emitOpError("is an instruction that a bundle does not know");
-    }
+    LogicalResult result =
+        llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+            .Case<pipe::LaunchOp, pipe::ExchangeCountsOp, pipe::ExchangeRowsOp>(
+                [&](auto op) { return fill(op, *made); })
+            .Case<pipe::ReduceScatterOp, pipe::AllGatherOp, pipe::TotalSquaresOp,
+                  pipe::AllReduceOp>([&](auto op) { return fill(op, *made); })
+            .Case<pipe::SendOp, pipe::ReceiveOp>([&](auto op) { return fillTransfer(op, *made); })
+            .Case<pipe::AllocateOp>([&](auto op) { return fillRows(op, *made); })
+            .Case<pipe::RecordOp, pipe::WaitOp>([&](auto op) { return fillEvent(op, *made); })
+            .Case([&](pipe::ZeroOp) { return opcode(bundle::Opcode::zero, *made); })
+            .Case([&](pipe::CopyOp) { return opcode(bundle::Opcode::copy, *made); })
+            .Case([&](pipe::FreeOp) { return opcode(bundle::Opcode::free, *made); })
+            .Default([](Operation *op) {
+              return op->emitOpError("is an instruction that a bundle does not know");
+            });
+    if (failed(result))
+      return failure();
     program->instructions.push_back(std::move(made));
     return success();
   }
 
-  bundle::BundleT &table;
-  StorageTable &storages;
-  const llvm::StringMap<uint32_t> &components;
+  static LogicalResult opcode(bundle::Opcode opcode, bundle::InstructionT &made) {
+    made.opcode = opcode;
+    return success();
+  }
+
+  /// What launches and exchanges are for.
+  template <typename Op> static void fillPurpose(Op op, bundle::InstructionT &made) {
+    made.phase = stringifyPhaseKind(op.getPhase()).str();
+    made.micro_batch = int32_t(op.getMicroBatch().value_or(-1));
+  }
+
+  LogicalResult fill(pipe::LaunchOp op, bundle::InstructionT &made) {
+    auto component = out.components.find(op.getComponent());
+    if (component == out.components.end())
+      return op.emitOpError("launches ") << op.getComponentAttr() << ", which has no body";
+    made.component = component->second;
+    made.layer = int32_t(op.getLayer().value_or(-1));
+    fillPurpose(op, made);
+    made.operands.resize(op.getBuffers().size());
+    if (op.getReceived())
+      made.counts = int32_t(buffers.lookup(op.getReceived()));
+    return opcode(bundle::Opcode::launch, made);
+  }
+
+  LogicalResult fill(pipe::ExchangeCountsOp op, bundle::InstructionT &made) {
+    made.layer = int32_t(op.getLayer());
+    fillPurpose(op, made);
+    return opcode(bundle::Opcode::exchange_counts, made);
+  }
+
+  LogicalResult fill(pipe::ExchangeRowsOp op, bundle::InstructionT &made) {
+    made.layer = int32_t(op.getLayer());
+    fillPurpose(op, made);
+    return opcode(op.getDirection() == pipe::Direction::Scatter ? bundle::Opcode::scatter_rows
+                                                                : bundle::Opcode::gather_rows,
+                  made);
+  }
+
+  template <typename Op> LogicalResult fillTransfer(Op op, bundle::InstructionT &made) {
+    made.peer = int32_t(op.getPeer());
+    made.batch = int32_t(op.getBatch());
+    return opcode(isa<pipe::SendOp>(op) ? bundle::Opcode::send : bundle::Opcode::receive, made);
+  }
+
+  LogicalResult fillRows(pipe::AllocateOp op, bundle::InstructionT &made) {
+    made.operands.resize(1);
+    made.counts = int32_t(buffers.lookup(op.getReceived()));
+    return opcode(bundle::Opcode::allocate, made);
+  }
+
+  template <typename Op> LogicalResult fillEvent(Op op, bundle::InstructionT &made) {
+    made.event = uint32_t(op.getEvent());
+    program->events = std::max(program->events, made.event + 1);
+    return opcode(isa<pipe::RecordOp>(op) ? bundle::Opcode::record : bundle::Opcode::wait, made);
+  }
+
+  LogicalResult addParameter(Operation *op, StringRef name, bundle::InstructionT &made) {
+    auto found = out.parameters.find(name);
+    if (found == out.parameters.end())
+      return op->emitOpError("is of \"")
+             << name << "\", which the model of " << kSpecAttr << " does not have";
+    made.parameters.push_back(found->second);
+    return success();
+  }
+
+  LogicalResult fill(pipe::ReduceScatterOp op, bundle::InstructionT &made) {
+    made.group = int32_t(out.groups.add(op.getGroup()));
+    for (auto [sum, terms] : llvm::enumerate(op.getSums().getAsRange<ArrayAttr>()))
+      for (auto term : terms.getAsRange<ArrayAttr>())
+        made.terms.emplace_back(uint32_t(sum), uint32_t(cast<IntegerAttr>(term[0]).getInt()),
+                                uint32_t(cast<IntegerAttr>(term[1]).getInt()));
+    if (failed(addParameter(op, op.getParameter(), made)))
+      return failure();
+    return opcode(bundle::Opcode::reduce_scatter, made);
+  }
+
+  LogicalResult fill(pipe::AllGatherOp op, bundle::InstructionT &made) {
+    made.group = int32_t(out.groups.add(op.getGroup()));
+    if (failed(addParameter(op, op.getParameter(), made)))
+      return failure();
+    return opcode(bundle::Opcode::all_gather, made);
+  }
+
+  LogicalResult fill(pipe::TotalSquaresOp op, bundle::InstructionT &made) {
+    for (auto parameter : op.getParameters().getAsRange<StringAttr>())
+      if (failed(addParameter(op, parameter.getValue(), made)))
+        return failure();
+    for (auto group : op.getGroups().getAsRange<pipe::GroupAttr>())
+      made.groups.push_back(out.groups.add(group));
+    return opcode(bundle::Opcode::total_squares, made);
+  }
+
+  LogicalResult fill(pipe::AllReduceOp op, bundle::InstructionT &made) {
+    made.group = int32_t(out.groups.add(op.getGroup()));
+    return opcode(bundle::Opcode::all_reduce, made);
+  }
+
+  Export &out;
   std::unique_ptr<bundle::ProgramT> program;
   llvm::DenseMap<Value, uint32_t> buffers;
   llvm::DenseMap<Value, std::string> temporaryNames;
@@ -149,79 +262,14 @@ private:
 
 } // namespace
 
-LogicalResult hadal::fillPrograms(bundle::BundleT &table, ModuleOp module, StorageTable &storages,
-                                  const llvm::StringMap<uint32_t> &components) {
-  ProgramTable programs(table, storages, components);
-  for (auto program : module.getOps<pipe::ProgramOp>()) {
-    if (program.getRank() != 0)
-      return program.emitOpError("is of rank ")
-             << program.getRank() << "; a bundle holds programs of rank 0";
+LogicalResult hadal::fillPrograms(Export &out) {
+  ProgramTable programs(out);
+  for (auto program : out.module.getOps<pipe::ProgramOp>()) {
+    if (int64_t(program.getRank()) >= out.plan.pipelineRanks)
+      return program.emitOpError("is of rank ") << program.getRank() << "; the plan has "
+                                                << out.plan.pipelineRanks << " pipeline ranks";
     if (failed(programs.add(program)))
       return failure();
   }
   return success();
-}
-
-static LogicalResult fillRotary(bundle::BundleT &table, ModuleOp module, StorageTable &storages,
-                                const ModelSpec &spec) {
-  table.rotary = std::make_unique<bundle::RotaryT>();
-  table.rotary->frequencies = spec.rotaryFrequencies();
-  table.rotary->amplitude = spec.rotaryAmplitude();
-  int64_t row = 4 * int64_t(table.rotary->frequencies.size());
-  for (const std::string &name : storages.names(pipe::StorageKind::Constant)) {
-    int64_t bytes = storages.bytes(uint32_t(storages.find(pipe::StorageKind::Constant, name)));
-    if ((name != "rotary_cos" && name != "rotary_sin") || bytes % row)
-      return module.emitError("binds constant \"")
-             << name << "\" of " << bytes
-             << " bytes; the runtime makes rotary_cos and rotary_sin in rows of " << row
-             << " bytes";
-    table.rotary->positions = std::max(table.rotary->positions, bytes / row);
-  }
-  return success();
-}
-
-static bundle::Initial initial(Init init) {
-  switch (init) {
-  case Init::Normal:
-    return bundle::Initial::normal;
-  case Init::Ones:
-    return bundle::Initial::ones;
-  case Init::Zeros:
-    return bundle::Initial::zeros;
-  }
-  llvm_unreachable("unknown initial value");
-}
-
-LogicalResult hadal::fillParameters(bundle::BundleT &table, ModuleOp module, StorageTable &storages,
-                                    const ModelSpec &spec) {
-  llvm::StringSet<> known;
-  for (const ParameterInfo &info : parameters(spec)) {
-    known.insert(info.name);
-    int64_t bytes = info.elements() * 4;
-    for (auto kind : {pipe::StorageKind::Parameter, pipe::StorageKind::Gradient,
-                      pipe::StorageKind::Moment1, pipe::StorageKind::Moment2})
-      if (int32_t index = storages.find(kind, info.name);
-          index >= 0 && storages.bytes(uint32_t(index)) != bytes)
-        return module.emitError("binds ")
-               << stringifyStorageKind(kind) << " \"" << info.name << "\" with "
-               << storages.bytes(uint32_t(index)) << " bytes; the model's has " << bytes;
-    auto parameter = std::make_unique<bundle::ParameterT>();
-    parameter->name = info.name;
-    parameter->shape = info.shape;
-    parameter->experts = info.experts;
-    parameter->layer = int32_t(info.layer);
-    parameter->initial = initial(info.init);
-    parameter->trained = info.trained;
-    parameter->decay = info.decay;
-    parameter->storage = storages.add(pipe::StorageKind::Parameter, info.name, bytes);
-    parameter->gradient = storages.find(pipe::StorageKind::Gradient, info.name);
-    parameter->moment1 = storages.find(pipe::StorageKind::Moment1, info.name);
-    parameter->moment2 = storages.find(pipe::StorageKind::Moment2, info.name);
-    table.parameters.push_back(std::move(parameter));
-  }
-  for (const std::string &name : storages.names(pipe::StorageKind::Parameter))
-    if (!known.contains(name))
-      return module.emitError("binds weight \"")
-             << name << "\", which the model of " << kSpecAttr << " does not have";
-  return fillRotary(table, module, storages, spec);
 }

@@ -33,22 +33,60 @@ private:
   llvm::SmallVector<std::pair<pipe::StorageKind, std::string>> order;
 };
 
+/// Groups of ranks, each once.
+class GroupTable {
+public:
+  GroupTable(bundle::BundleT &table, const Plan &plan) : table(table), plan(plan) {}
+
+  uint32_t add(pipe::GroupAttr group);
+  /// How many ranks it has, replicas included.
+  int64_t members(pipe::GroupAttr group) const;
+
+private:
+  bundle::BundleT &table;
+  const Plan &plan;
+  llvm::DenseMap<mlir::Attribute, uint32_t> indices;
+};
+
+/// What the parts of a table are made from, and what they name each other by.
+struct Export {
+  Export(bundle::BundleT &table, mlir::ModuleOp module, const ModelSpec &spec, const Plan &plan);
+
+  bundle::BundleT &table;
+  mlir::ModuleOp module;
+  const ModelSpec &spec;
+  const Plan &plan;
+  StorageTable storages;
+  GroupTable groups;
+  llvm::StringMap<uint32_t> components; ///< by symbol
+  llvm::StringMap<uint32_t> parameters; ///< by name
+
+  /// One rank does everything.
+  bool alone() const { return plan.pipelineRanks * plan.dataParallel == 1; }
+  /// The name of a buffer's storage. Where a rank trains only some of the experts, its stack lies
+  /// apart from the whole one that generation uses.
+  std::string storageName(pipe::ProgramOp program, pipe::BufferOp buffer) const;
+};
+
+/// Of a program without its rank: `gradients` of @gradients.3.
+llvm::StringRef programName(pipe::ProgramOp program);
+/// Whether it runs on one rank, whatever there is.
+bool generates(pipe::ProgramOp program);
+
 /// Model, training, choices, manifest.
 void fillModel(bundle::BundleT &table, const ModelSpec &spec, const Plan &plan);
 
-/// Kernels and components that programs launch. `indices`: of the components, by symbol.
-llvm::LogicalResult fillComponents(bundle::BundleT &table, mlir::ModuleOp module,
-                                   llvm::StringMap<uint32_t> &indices);
+/// Kernels and components that programs launch.
+llvm::LogicalResult fillComponents(Export &out);
 
-/// Programs, and the storages they use.
-llvm::LogicalResult fillPrograms(bundle::BundleT &table, mlir::ModuleOp module,
-                                 StorageTable &storages,
-                                 const llvm::StringMap<uint32_t> &components);
+/// Programs, and the storages and groups they use.
+llvm::LogicalResult fillPrograms(Export &out);
 
-/// Parameters with their storages, and the rotary tables' numbers; `storages` holds what the
-/// programs use.
-llvm::LogicalResult fillParameters(bundle::BundleT &table, mlir::ModuleOp module,
-                                   StorageTable &storages, const ModelSpec &spec);
+/// Parameters with their storages, and the rotary tables' numbers.
+llvm::LogicalResult fillParameters(Export &out);
+
+/// What each pipeline rank holds.
+llvm::LogicalResult fillRoles(Export &out);
 
 } // namespace hadal
 

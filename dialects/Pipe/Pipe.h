@@ -24,6 +24,8 @@ namespace hadal::pipe {
 
 /// Attribute of a component's function (FrameAttr).
 constexpr llvm::StringLiteral kFrameAttr = "pipe.frame";
+/// Attribute of an instruction: index of its chunk in the program's list.
+constexpr llvm::StringLiteral kChunkAttr = "pipe.chunk";
 
 /// Whether a buffer can hold a value of this type: a tensor of static shape of integers or floats.
 bool isBufferType(mlir::Type type);

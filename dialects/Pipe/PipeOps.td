@@ -23,10 +23,17 @@ def Pipe_ScheduleOp : Pipe_Op<"schedule", [Symbol, DeclareOpInterfaceMethods<Sym
     - C1: `algorithm` is 1f1b, zb1p, dualpipe or dualpipev.
     - C2: `ranks` and `micro_batches` are a size that the algorithm has.
     - C3: `program` names a function with `hadal.program`.
+    `data_parallel` replicas run each rank's program, `expert_parallel` of them share a layer's experts; `overlap` says how
+    the components of a pair are interleaved.
+
     - C4: `order` has one list of strings a rank.
+    - C5: `data_parallel` and `expert_parallel` are positive, the latter divides the former.
+    - C6: `overlap` is none, paper or searched.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$program, StrAttr:$algorithm, I64Attr:$ranks,
-                       I64Attr:$micro_batches, OptionalAttr<TypedArrayAttrBase<StrArrayAttr, "lists of strings">>:$order);
+                       I64Attr:$micro_batches, OptionalAttr<TypedArrayAttrBase<StrArrayAttr, "lists of strings">>:$order,
+                       DefaultValuedAttr<I64Attr, "1">:$data_parallel, DefaultValuedAttr<I64Attr, "1">:$expert_parallel,
+                       DefaultValuedStrAttr<StrAttr, "none">:$overlap);
   let hasVerifier = 1;
   let assemblyFormat = [{
     $sym_name `of` $program `algorithm` $algorithm `ranks` $ranks `micro_batches` $micro_batches (`order` $order^)?

@@ -37,6 +37,13 @@ LogicalResult ScheduleOp::verify() {
   if (getOrder() && getOrder()->size() != getRanks()) // C4
     return emitOpError("expects an order of ")
            << getRanks() << " lists, one a rank; found " << getOrder()->size();
+  int64_t replicas = int64_t(getDataParallel()), members = int64_t(getExpertParallel());
+  if (replicas < 1 || members < 1 || replicas % members) // C5
+    return emitOpError("expects data_parallel and expert_parallel to be positive, the latter to "
+                       "divide the former; found ")
+           << replicas << " and " << members;
+  if (!llvm::is_contained({"none", "paper", "searched"}, getOverlap())) // C6
+    return emitOpError("expects overlap none, paper or searched; found ") << getOverlap();
   return success();
 }
 

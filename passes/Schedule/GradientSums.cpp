@@ -12,17 +12,38 @@ namespace {
 
 class GradientSums {
 public:
-  GradientSums(ModuleOp module, ProgramBuilder &builder)
-      : module(module), symbols(module), builder(builder) {}
+  GradientSums(Components &components, const HolderTable &holders, int64_t rank,
+               const RankLayout &layout, ProgramBuilder &builder)
+      : components(components), holders(holders), rank(rank), layout(layout), builder(builder) {}
 
   LogicalResult run() {
-    SmallVector<BufferOp> all = builder.gradients();
-    for (BufferOp buffer : all) {
+    if (failed(addHere()))
+      return failure();
+    for (auto &[name, holder] : holders.all())
+      if (holder.sharded() && holder.has(rank))
+        reduce(name, holder);
+    for (auto &[state, group] : holders.counts())
+      if (int64_t(group.getRanks().size()) * layout.dataParallel > 1 &&
+          llvm::is_contained(group.getRanks(), rank))
+        count(state, group);
+    return success();
+  }
+
+private:
+  /// Nobody else has a part of these.
+  LogicalResult addHere() {
+    SmallVector<BufferOp> own;
+    for (BufferOp buffer : builder.gradients()) {
+      const Holders *holder = holders.find(buffer.getStorage()->split('#').first);
+      if (!holder || !holder->sharded())
+        own.push_back(buffer);
+    }
+    for (BufferOp buffer : own) {
       StringRef name = *buffer.getStorage();
       if (name.consume_back(kSecondHalf) && failed(add(buffer, name)))
         return failure();
     }
-    for (BufferOp buffer : all) {
+    for (BufferOp buffer : own) {
       StringRef name = *buffer.getStorage();
       if (!name.ends_with(kSecondHalf) && name.contains('#') &&
           failed(add(buffer, name.split('#').first)))
@@ -31,58 +52,47 @@ public:
     return success();
   }
 
-private:
   LogicalResult add(BufferOp value, StringRef into) {
-    BufferOp sum = builder.gradient(into);
+    BufferOp sum = builder.find(StorageKind::Gradient, into);
     if (!sum || sum.getType() != value.getType())
       return value.emitOpError("expects an accumulator \"")
              << into << "\" of the same type to be added to";
-    builder.launch(component(value.tensorType()), {value, sum}, PhaseKind::WeightGradient);
+    Type type = value.getType();
+    func::FuncOp component = components.make("accumulate", {type, type}, PhaseKind::WeightGradient,
+                                             [&](OpBuilder &at, ValueRange values) -> Operation * {
+                                               return AccumulateOp::create(at, value.getLoc(), type,
+                                                                           values[0], values[1]);
+                                             });
+    builder.launch(component, {value, sum}, PhaseKind::WeightGradient);
     return success();
   }
 
-  /// One kernel: behind Fuse nothing forms it any more.
-  func::FuncOp component(RankedTensorType type) {
-    func::FuncOp &found = components[type];
-    if (found)
-      return found;
-    Location loc = module.getLoc();
-    OpBuilder at(module.getContext());
-    std::string name = "accumulate_";
-    llvm::raw_string_ostream stream(name);
-    llvm::interleave(type.getShape(), stream, "x");
-    found = func::FuncOp::create(at, loc, name, at.getFunctionType({type, type}, {type}));
-    found.setPrivate();
-    found->setAttr(kPhaseAttr, PhaseKindAttr::get(module.getContext(), PhaseKind::WeightGradient));
-    Block *body = found.addEntryBlock();
-    at.setInsertionPointToStart(body);
-    auto kernel = KernelOp::create(at, loc, type, body->getArguments(), /*launch=*/nullptr);
-    func::ReturnOp::create(at, loc, kernel.getResults());
-    Block &inner = kernel.getBody().emplaceBlock();
-    inner.addArguments({type, type}, {loc, loc});
-    at.setInsertionPointToStart(&inner);
-    auto sum = AccumulateOp::create(at, loc, type, inner.getArgument(0), inner.getArgument(1));
-    YieldOp::create(at, loc, sum->getResults());
-    // In front of the programs, where the other components are.
-    symbols.insert(found, firstProgram());
-    return found;
+  void reduce(StringRef name, const Holders &holder) {
+    SmallVector<Value> accumulators;
+    for (const std::string &storage : holders.storagesOf(name, rank))
+      accumulators.push_back(builder.stored(StorageKind::Gradient, storage, holder.type));
+    BufferOp shard = builder.stored(StorageKind::Gradient, name, holder.windowType(), holder.group);
+    OpBuilder &at = builder.end();
+    ReduceScatterOp::create(at, shard.getLoc(), accumulators, shard, holder.group,
+                            holders.sumsOf(name, at), name, /*stream=*/0);
   }
 
-  Block::iterator firstProgram() {
-    for (Operation &op : *module.getBody())
-      if (isa<ProgramOp, ScheduleOp>(op) || op.hasAttr(kProgramAttr))
-        return op.getIterator();
-    return module.getBody()->end();
+  void count(StringRef state, GroupAttr group) {
+    BufferOp buffer = builder.find(StorageKind::State, state);
+    AllReduceOp::create(builder.end(), buffer.getLoc(), buffer, group, /*stream=*/0);
   }
 
-  ModuleOp module;
-  SymbolTable symbols;
+  Components &components;
+  const HolderTable &holders;
+  int64_t rank;
+  const RankLayout &layout;
   ProgramBuilder &builder;
-  llvm::DenseMap<Type, func::FuncOp> components;
 };
 
 } // namespace
 
-LogicalResult pipe::addGradientSums(ModuleOp module, ProgramBuilder &builder) {
-  return GradientSums(module, builder).run();
+LogicalResult pipe::addGradientSums(Components &components, const HolderTable &holders,
+                                    int64_t rank, const RankLayout &layout,
+                                    ProgramBuilder &builder) {
+  return GradientSums(components, holders, rank, layout, builder).run();
 }

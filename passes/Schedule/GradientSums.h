@@ -9,11 +9,14 @@
 
 namespace hadal::pipe {
 
-/// Adds the accumulators of the second half to those of the first, then the second accumulators of
-/// a parameter
-/// (`NAME#mtp`) to its first: DESIGN N1 and N5. Each sum is a launch of a component
-/// `accumulate_SHAPE`, made here.
-llvm::LogicalResult addGradientSums(mlir::ModuleOp module, ProgramBuilder &builder);
+/// Gradients that only this rank holds: adds the accumulators of the second half of micro-batches
+/// to those of the first, then the second accumulators of a parameter (`NAME#mtp`) to its first:
+/// DESIGN N1 and N5. Each sum is a launch of a component `accumulate_SHAPE`, made here. Those that
+/// several hold: one pipe.reduce_scatter each, into the rank's shard. Counts: summed over all that
+/// hold the layer's router (N9).
+llvm::LogicalResult addGradientSums(Components &components, const HolderTable &holders,
+                                    int64_t rank, const RankLayout &layout,
+                                    ProgramBuilder &builder);
 
 } // namespace hadal::pipe
 

@@ -86,6 +86,55 @@ RankOrder RankWriter::finish() {
   return std::move(order);
 }
 
+/// `F0.3`, without its letter `0.3`.
+static std::optional<OrderPart> parsePart(StringRef text) {
+  OrderPart part;
+  if (text.size() < 4 || !StringRef("FBIW").contains(text.front()))
+    return std::nullopt;
+  part.what = text.front();
+  auto [direction, chunk] = text.drop_front().split('.');
+  if (direction.getAsInteger(10, part.direction) || chunk.getAsInteger(10, part.chunk) ||
+      part.direction < 0 || part.chunk < 0)
+    return std::nullopt;
+  return part;
+}
+
+static std::optional<OrderTransfer> parseTransfer(StringRef text) {
+  auto [what, peer] = text.split('@');
+  OrderTransfer transfer;
+  if ((!what.starts_with(">") && !what.starts_with("<")) || peer.getAsInteger(10, transfer.peer))
+    return std::nullopt;
+  transfer.send = what.front() == '>';
+  std::optional<OrderPart> part = parsePart(what.drop_front());
+  if (!part || (part->what != 'F' && part->what != 'B'))
+    return std::nullopt;
+  transfer.part = *part;
+  return transfer;
+}
+
+std::optional<OrderEntry> pipe::parseEntry(StringRef text) {
+  OrderEntry entry;
+  bool batch = text.consume_front("[") && text.consume_back("]");
+  SmallVector<StringRef> pieces;
+  text.split(pieces, batch ? ' ' : '+');
+  for (StringRef piece : pieces) {
+    if (batch) {
+      std::optional<OrderTransfer> transfer = parseTransfer(piece);
+      if (!transfer)
+        return std::nullopt;
+      entry.batch.push_back(*transfer);
+    } else {
+      std::optional<OrderPart> part = parsePart(piece);
+      if (!part)
+        return std::nullopt;
+      entry.parts.push_back(*part);
+    }
+  }
+  if (entry.parts.size() > 2)
+    return std::nullopt;
+  return entry;
+}
+
 Order pipe::orderOf(StringRef algorithm, int64_t ranks, int64_t microBatches) {
   if (algorithm == "zb1p")
     return orderZb1p(ranks, microBatches);

@@ -10,6 +10,7 @@
 #include "llvm/ADT/StringRef.h"
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,25 @@ void writeOneF1B(RankWriter &writer, int64_t behind, int64_t microBatches,
 /// distance from the end of its half of `halves` ranks; `chunks` a local phase; `swapped`: phase 0
 /// is direction 1.
 void writeDualPipe(RankWriter &writer, int64_t half, int64_t halves, int64_t chunks, bool swapped);
+
+/// `F0.3` of an order.
+struct OrderPart {
+  char what; ///< F, B, I or W
+  int64_t direction, chunk;
+};
+/// `>F0.3@1`.
+struct OrderTransfer {
+  bool send;
+  OrderPart part;
+  int64_t peer;
+};
+/// An entry of an order: one part or an overlapped pair, or else a batch.
+struct OrderEntry {
+  std::vector<OrderPart> parts;
+  std::vector<OrderTransfer> batch;
+};
+/// Nothing where the text is no such entry.
+std::optional<OrderEntry> parseEntry(llvm::StringRef text);
 
 /// What a proof of an order found.
 struct OrderCheck {

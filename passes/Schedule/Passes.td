@@ -37,16 +37,21 @@ def DualPipeVPass : ScheduleBase<"dualpipev">;
 def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
   let summary = "functions with hadal.program to pipe.program";
   let description = [{
-    Every application of a component becomes a launch, every value a buffer. A program with a schedule is expanded chunk
-    by chunk: the applications of phase F of one micro-batch, those of B and W; its outputs carry the micro-batch behind a
-    dot, and its tokens are windows of one input. With `early-weight-gradients` a W comes as soon as what it needs is
-    there (W that add to one accumulator keep their order), so that the stash is small.
+    Every application of a component becomes a launch, every value a buffer. The program with a schedule becomes one a
+    pipeline rank, in the rank's order: a part of it is all applications of its phase on the stage that the rank has in
+    its direction, outputs carry the micro-batch behind a dot, tokens are windows of one input. With
+    `early-weight-gradients` a W comes as soon as what it needs is there (W that add to one accumulator keep their order),
+    so that the stash is small. The parts of an overlapped pair are interleaved as the schedule's `overlap` says. A
+    batch of transfers stands on a stream of its own; events order the streams, where one needs what another makes and
+    nowhere else.
 
     Accumulators are zeroed at the start of a program that adds to them. The second half of the micro-batches adds to
     accumulators of its own (suffix `#half1`), which are added to the first half's at the end; then second accumulators
-    of a parameter (`NAME#mtp`) are added to its first.
+    of a parameter (`NAME#mtp`) are added to its first. Where several ranks hold a parameter, pipe.reduce_scatter does both,
+    and leaves a rank its shard of the sum; the program of the optimizer works on shards then, and gathers the
+    parameter. Counts of tokens are summed over all that hold the router.
 
-    Schedules for one rank are expanded; others are refused.
+    `evaluate` takes one micro-batch through the stages of direction 0. Programs that generate are for one rank.
   }];
   let dependentDialects = ["::hadal::pipe::PipeDialect"];
   let options = [
@@ -57,6 +62,7 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
     Statistic<"programs", "programs", "programs expanded">,
     Statistic<"launches", "launches", "launches made">,
     Statistic<"copies", "copies", "copies of values that are updated while they are still needed">,
+    Statistic<"events", "events", "events between streams">,
   ];
 }
 

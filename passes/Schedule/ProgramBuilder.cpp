@@ -10,13 +10,30 @@ using namespace mlir;
 using namespace hadal;
 using namespace hadal::pipe;
 
-ProgramBuilder::ProgramBuilder(ModuleOp module, func::FuncOp source, StringRef name,
-                               int64_t microBatches)
-    : symbols(module), source(source), microBatches(microBatches),
-      instructions(source.getContext()) {
+static constexpr unsigned kCompute = 0;
+
+static SmallVector<StringRef> streamsOf(const RankLayout &layout, const Target &target) {
+  SmallVector<StringRef> names = {"compute"};
+  if (target.stages && layout.expertParallel > 1)
+    names.push_back("experts");
+  if (target.stages && layout.ranks > 1)
+    names.push_back("pipeline");
+  return names;
+}
+
+ProgramBuilder::ProgramBuilder(Components &components, func::FuncOp source,
+                               const RankLayout &layout, const Target &target)
+    : components(components), source(source), layout(layout), target(target),
+      instructions(source.getContext()),
+      streams(instructions, unsigned(streamsOf(layout, target).size())) {
   OpBuilder builder(source);
-  program = ProgramOp::create(builder, source.getLoc(), name, /*rank=*/0,
-                              builder.getStrArrayAttr({"compute"}), /*chunks=*/nullptr,
+  SmallVector<StringRef> names = streamsOf(layout, target);
+  transfersStream = unsigned(names.size()) - 1;
+  std::string symbol = target.name.str();
+  if (target.rank > 0)
+    symbol += "." + std::to_string(target.rank);
+  program = ProgramOp::create(builder, source.getLoc(), symbol, target.rank,
+                              builder.getStrArrayAttr(names), /*chunks=*/nullptr,
                               /*arena=*/nullptr);
   instructions.setInsertionPointToEnd(&program.getBody().emplaceBlock());
   // Declared first and whole: the runtime fills it.
@@ -25,198 +42,171 @@ ProgramBuilder::ProgramBuilder(ModuleOp module, func::FuncOp source, StringRef n
       tokens(argument, -1);
 }
 
-BufferOp ProgramBuilder::makeBuffer(StringRef name, StorageKind kind, StringRef storage,
-                                    int64_t offset, Type type) {
-  OpBuilder builder(source.getContext());
-  if (lastBuffer)
-    builder.setInsertionPointAfter(lastBuffer);
-  else
-    builder.setInsertionPointToStart(&program.getBody().front());
-  auto optional = [&](StringRef text) {
-    return text.empty() ? StringAttr() : builder.getStringAttr(text);
-  };
-  lastBuffer =
-      BufferOp::create(builder, source.getLoc(), builder.getType<BufferType>(), optional(name),
-                       StorageKindAttr::get(builder.getContext(), kind), optional(storage),
-                       offset ? builder.getI64IntegerAttr(offset) : IntegerAttr(), GroupAttr(),
-                       RowCountAttr(), TypeAttr::get(type));
-  return lastBuffer;
+void ProgramBuilder::beginChunk(StringRef name) {
+  chunk = nullptr;
+  if (name.empty())
+    return;
+  chunk = instructions.getI64IntegerAttr(int64_t(chunks.size()));
+  chunks.push_back(name.str());
 }
 
-/// The window of a micro-batch; of all of them for -1.
-BufferOp ProgramBuilder::tokens(BlockArgument argument, int64_t microBatch) {
-  BufferOp &buffer = values[{argument, microBatch}];
-  if (buffer)
-    return buffer;
-  auto type = cast<RankedTensorType>(argument.getType());
-  std::string storage = (program.getSymName() + "." + kTokens).str();
-  if (microBatch < 0) {
-    SmallVector<int64_t> shape(type.getShape());
-    if (microBatches > 0 && !shape.empty())
-      shape.front() *= microBatches;
-    return values[{argument, microBatch}] =
-               makeBuffer(kTokens, StorageKind::Input, storage, 0, type.clone(shape));
-  }
-  if (microBatches == 1)
-    return values[{argument, microBatch}] = tokens(argument, -1);
-  return buffer = makeBuffer({}, StorageKind::Input, storage, microBatch * bytesOf(type), type);
+void ProgramBuilder::mark(Operation *instruction) {
+  if (chunk)
+    instruction->setDiscardableAttr(kChunkAttr, chunk);
 }
 
-static StorageKind storageKindOf(BindingKind kind) {
-  switch (kind) {
-  case BindingKind::Weight:
-    return StorageKind::Parameter;
-  case BindingKind::Gradient:
-    return StorageKind::Gradient;
-  case BindingKind::Moment1:
-    return StorageKind::Moment1;
-  case BindingKind::Moment2:
-    return StorageKind::Moment2;
-  case BindingKind::Constant:
-    return StorageKind::Constant;
-  case BindingKind::Scalar:
-    return StorageKind::Scalar;
-  case BindingKind::State:
-    return StorageKind::State;
-  }
-  llvm_unreachable("unknown binding");
-}
-
-/// States and scalars are what the runtime asks for by name; it finds parameters and what belongs
-/// to them by storage.
-static StringRef bufferName(StorageKind kind, StringRef storage) {
-  return kind == StorageKind::State || kind == StorageKind::Scalar ? storage : StringRef();
-}
-
-FailureOr<BufferOp> ProgramBuilder::bound(ApplyOp apply, func::FuncOp component, unsigned argument,
-                                          int64_t microBatch) {
-  BindingAttr binding = bindingOf(component, argument);
-  StorageKind kind = storageKindOf(binding.getKind());
-  std::string storage = boundName(binding, apply);
-  // DESIGN N1: the first ceil(M / 2) micro-batches are one half.
-  if (kind == StorageKind::Gradient && microBatch >= (microBatches + 1) / 2)
-    storage += kSecondHalf;
-  Type type = component.getArgumentTypes()[argument];
-  std::string key = storage;
-  if (kind == StorageKind::Constant) // tables of different length have one beginning
-    key += " of " + std::to_string(cast<RankedTensorType>(type).getNumElements());
-  BufferOp &buffer = storages[{kind, key}];
-  if (!buffer)
-    buffer = makeBuffer(bufferName(kind, storage), kind, storage, 0, type);
-  if (buffer.getType() != type)
-    return apply.emitOpError("binds ")
-           << stringifyStorageKind(kind) << " \"" << storage << "\" as " << type
-           << "; another application binds it as " << buffer.getType();
-  return buffer;
-}
-
-BufferOp ProgramBuilder::dataOf(Value value, int64_t microBatch) {
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    return tokens(argument, microBatch);
-  return values.lookup({value, microBatch});
+IntegerAttr ProgramBuilder::microBatchAttr(int64_t microBatch) {
+  return microBatch < 0 ? IntegerAttr() : instructions.getI64IntegerAttr(microBatch);
 }
 
 BufferOp ProgramBuilder::copyOf(BufferOp buffer) {
   BufferOp fresh = arenaBuffer(buffer.getType());
-  CopyOp::create(instructions, source.getLoc(), buffer, fresh, /*stream=*/0);
+  Value from = buffer, to = fresh;
+  streams.before(kCompute, from, to);
+  auto copy = CopyOp::create(instructions, source.getLoc(), buffer, fresh, kCompute);
+  streams.after(kCompute, copy, from, to);
   ++copies;
   return fresh;
 }
 
-/// Whether the value that `apply` updates in place is used by anything behind it, or is the
-/// program's input.
+/// Whether the value that `apply` updates in place is used by anything behind it, is sent, or is
+/// the program's input.
 bool ProgramBuilder::neededLater(Value value, ApplyOp apply) const {
-  if (isa<BlockArgument>(value) || llvm::count(apply.getInputs(), value) > 1)
+  if (isa<BlockArgument>(value) || llvm::count(apply.getInputs(), value) > 1 ||
+      (target.cut && target.cut->crosses(value)))
     return true;
   return llvm::any_of(value.getUsers(), [&](Operation *user) {
     return user != apply && (isa<OutputOp>(user) || !user->isBeforeInBlock(apply));
   });
 }
 
-static LogicalResult checkComponent(ApplyOp apply, func::FuncOp component) {
-  if (!component || component.isExternal() || !llvm::hasSingleElement(component.getBody()) ||
-      !isa<func::ReturnOp>(component.front().back()))
-    return apply.emitOpError("expects component ")
-           << apply.getComponentAttr() << " to have a body of one block";
-  for (TypeRange types : {component.getArgumentTypes(), component.getResultTypes()})
-    for (Type type : types)
-      if (!isBufferType(type))
-        return apply.emitOpError("expects tensors of static shape; found ") << type;
-  return success();
+LogicalResult ProgramBuilder::step(Operation *step, PhaseKind phase, int64_t microBatch) {
+  if (auto apply = dyn_cast<ApplyOp>(step))
+    return launch(apply, phase, microBatch);
+  return exchange(cast<ExchangeOp>(step), microBatch);
 }
 
-LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t microBatch) {
-  auto component = symbols.lookup<func::FuncOp>(apply.getComponent());
-  if (failed(checkComponent(apply, component)))
+LogicalResult ProgramBuilder::arguments(ApplyOp apply, const Component &component,
+                                        int64_t microBatch, SmallVectorImpl<Value> &buffers) {
+  FailureOr<const Bound *> bound = this->bound(apply, component, microBatch);
+  if (failed(bound))
     return failure();
-  llvm::SmallDenseSet<unsigned> updatedArguments;
-  for (unsigned result = 0; result < component.getNumResults(); ++result)
-    if (int64_t argument = updatedArgument(component, result); argument >= 0)
-      updatedArguments.insert(argument);
-
-  SmallVector<Value> buffers;
-  auto inputs = apply.getInputs().begin();
-  for (unsigned argument = 0; argument < component.getNumArguments(); ++argument) {
-    BufferOp buffer;
-    if (bindingOf(component, argument)) {
-      FailureOr<BufferOp> found = bound(apply, component, argument, microBatch);
-      if (failed(found))
-        return failure();
-      buffer = *found;
-      if (updatedArguments.contains(argument))
-        updated.insert(buffer);
-    } else {
-      Value input = *inputs++;
-      buffer = dataOf(input, microBatch);
+  unsigned input = 0;
+  for (unsigned argument = 0; argument < component.bindings.size(); ++argument) {
+    BufferOp buffer = (**bound)[argument];
+    if (!buffer) {
+      Value value = apply.getInputs()[input++];
+      buffer = dataOf(value, microBatch);
       if (!buffer)
         return apply.emitOpError(
             "uses a value that its chunk does not have; its producer has a later phase");
-      if (updatedArguments.contains(argument) && neededLater(input, apply)) {
-        remark::missed(apply.getLoc(), remark::RemarkOpts::name("Copied").category("schedule"))
-            << remark::reason(
-                   "operand {0} of @{1} is copied: it is updated, and needed behind that", argument,
-                   apply.getComponent().str());
+      if (component.written[argument] && neededLater(value, apply)) {
+        remark::missed(apply.getLoc(), remark::RemarkOpts::name("Copy").category("schedule"))
+            << remark::reason("value is updated in place while it is still needed")
+            << remark::metric("bytes", buffer.bytes());
         buffer = copyOf(buffer);
       }
     }
+    if (component.written[argument])
+      updated.insert(buffer);
     buffers.push_back(buffer);
   }
-  Operation *terminator = component.getBody().front().getTerminator();
-  for (OpResult result : apply.getResults()) {
-    unsigned index = result.getResultNumber();
-    int64_t argument = updatedArgument(component, index);
-    if (argument >= 0) {
-      values[{result, microBatch}] = buffers[argument].getDefiningOp<BufferOp>();
-      continue;
-    }
-    // A value that is returned twice lies in one buffer.
-    BufferOp buffer;
-    for (unsigned earlier = 0; earlier < index; ++earlier)
-      if (terminator->getOperand(earlier) == terminator->getOperand(index))
-        buffer = values.lookup({apply.getResult(earlier), microBatch});
-    if (!buffer)
-      buffer = arenaBuffer(result.getType());
-    values[{result, microBatch}] = buffer;
-    buffers.push_back(buffer);
-  }
-  Operation *op =
-      LaunchOp::create(instructions, apply.getLoc(), apply.getComponentAttr(), buffers,
-                       /*received=*/Value(), instructions.getI64IntegerAttr(0),
-                       PhaseKindAttr::get(apply.getContext(), phase), apply.getLayerAttr(),
-                       microBatch < 0 ? IntegerAttr() : instructions.getI64IntegerAttr(microBatch),
-                       apply.getParameterAttr());
-  if (!firstInstruction)
-    firstInstruction = op;
-  ++launches;
   return success();
 }
 
-void ProgramBuilder::launch(func::FuncOp component, ValueRange buffers, PhaseKind phase) {
-  LaunchOp::create(
-      instructions, source.getLoc(), FlatSymbolRefAttr::get(component.getSymNameAttr()), buffers,
-      /*received=*/Value(), instructions.getI64IntegerAttr(0),
-      PhaseKindAttr::get(source.getContext(), phase), IntegerAttr(), IntegerAttr(), StringAttr());
+void ProgramBuilder::results(ApplyOp apply, const Component &component, int64_t microBatch,
+                             BufferOp received, SmallVectorImpl<Value> &buffers) {
+  for (OpResult result : apply.getResults()) {
+    unsigned index = result.getResultNumber();
+    if (int64_t argument = component.updates[index]; argument >= 0) {
+      values[{result, microBatch}] = buffers[argument].getDefiningOp<BufferOp>();
+      keepRows(result, buffers[argument].getDefiningOp<BufferOp>());
+      continue;
+    }
+    // A value that is returned twice lies in one buffer.
+    int64_t same = component.sameAs[index];
+    std::optional<RowCount> rows = component.rows[index];
+    BufferOp buffer = same >= 0 ? values.lookup({apply.getResult(unsigned(same)), microBatch})
+                      : rows    ? allocate(result.getType(), *rows, received, kCompute)
+                                : arenaBuffer(result.getType());
+    values[{result, microBatch}] = buffer;
+    keepRows(result, buffer);
+    buffers.push_back(buffer);
+  }
+}
+
+void ProgramBuilder::emitLaunch(const Component &component, ValueRange buffers, BufferOp received,
+                                llvm::function_ref<Operation *()> create) {
+  SmallVector<Value> reads, writes;
+  if (received)
+    reads.push_back(received);
+  for (auto [index, buffer] : llvm::enumerate(buffers))
+    (index < component.written.size() && !component.written[index] ? reads : writes)
+        .push_back(buffer);
+  streams.before(kCompute, reads, writes);
+  freeIdle(/*all=*/false);
+  Operation *op = create();
+  mark(op);
+  streams.after(kCompute, op, reads, writes);
   ++launches;
+}
+
+LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t microBatch) {
+  FailureOr<const Component *> component = components.of(apply);
+  SmallVector<Value> buffers;
+  if (failed(component) || failed(arguments(apply, **component, microBatch, buffers)))
+    return failure();
+  BufferOp received;
+  if ((*component)->counted && !(received = receivedOf(buffers)))
+    return apply.emitOpError("works on rows that routing counts, but gets none from an exchange");
+  results(apply, **component, microBatch, received, buffers);
+  Value counts = received ? Value(received) : Value();
+  emitLaunch(**component, buffers, received, [&] {
+    return LaunchOp::create(instructions, apply.getLoc(), apply.getComponentAttr(), buffers, counts,
+                            instructions.getI64IntegerAttr(kCompute),
+                            PhaseKindAttr::get(apply.getContext(), phase), apply.getLayerAttr(),
+                            microBatchAttr(microBatch), apply.getParameterAttr());
+  });
+  usedRows(apply, microBatch);
+  return success();
+}
+
+void ProgramBuilder::launch(func::FuncOp function, ValueRange buffers, PhaseKind phase,
+                            StringRef parameter) {
+  emitLaunch(*components.find(function.getSymName()), buffers, /*received=*/nullptr, [&] {
+    return LaunchOp::create(
+        instructions, source.getLoc(), FlatSymbolRefAttr::get(function.getSymNameAttr()), buffers,
+        /*received=*/Value(), instructions.getI64IntegerAttr(kCompute),
+        PhaseKindAttr::get(source.getContext(), phase), IntegerAttr(), IntegerAttr(),
+        parameter.empty() ? StringAttr() : instructions.getStringAttr(parameter));
+  });
+}
+
+LogicalResult ProgramBuilder::transfer(ArrayRef<Transfer> batch) {
+  SmallVector<Value> buffers, reads, writes;
+  for (const Transfer &each : batch) {
+    BufferOp &buffer = values[{each.value, each.microBatch}];
+    if (!each.send)
+      buffer = arenaBuffer(each.value.getType());
+    if (!buffer)
+      return each.value.getDefiningOp()->emitOpError(
+          "gives a value that is sent before it is made");
+    buffers.push_back(buffer);
+    (each.send ? reads : writes).push_back(buffer);
+  }
+  streams.before(transfersStream, reads, writes);
+  Operation *last = nullptr;
+  for (auto [each, buffer] : llvm::zip_equal(batch, buffers)) {
+    if (each.send)
+      last = SendOp::create(instructions, source.getLoc(), buffer, each.peer, batches,
+                            transfersStream);
+    else
+      last = ReceiveOp::create(instructions, source.getLoc(), buffer, each.peer, batches,
+                               transfersStream);
+  }
+  streams.after(transfersStream, last, reads, writes);
+  ++batches;
+  return success();
 }
 
 LogicalResult ProgramBuilder::output(OutputOp output, int64_t microBatch) {
@@ -247,27 +237,23 @@ static bool startsAtZero(BufferOp buffer) {
     return true;
   StringRef name = buffer.getStorage().value_or("");
   return buffer.getKind() == StorageKind::State &&
-         (name.starts_with("counts.") || name == "gradient_squares");
+         (name.starts_with(kCountsState) || name == kSquaresState);
 }
 
+/// Before everything else on the stream that computes; nothing of another stream touches them.
 void ProgramBuilder::zeroAccumulators() {
-  if (!firstInstruction)
+  if (!lastBuffer)
     return;
-  OpBuilder builder(firstInstruction);
+  OpBuilder builder(source.getContext());
+  builder.setInsertionPointAfter(lastBuffer);
   for (Operation *op : updated)
     if (auto buffer = cast<BufferOp>(op); startsAtZero(buffer))
-      ZeroOp::create(builder, source.getLoc(), buffer, /*stream=*/0);
+      ZeroOp::create(builder, source.getLoc(), buffer, kCompute);
 }
 
-SmallVector<BufferOp> ProgramBuilder::gradients() const {
-  SmallVector<BufferOp> found;
-  for (Operation *op : updated)
-    if (auto buffer = cast<BufferOp>(op); buffer.getKind() == StorageKind::Gradient)
-      found.push_back(buffer);
-  return found;
-}
-
-BufferOp ProgramBuilder::gradient(StringRef storage) const {
-  auto found = storages.find({StorageKind::Gradient, storage.str()});
-  return found == storages.end() ? BufferOp() : found->second;
+void ProgramBuilder::finish() {
+  freeIdle(/*all=*/true);
+  zeroAccumulators();
+  if (!chunks.empty())
+    program.setChunksAttr(instructions.getStrArrayAttr(llvm::to_vector_of<StringRef>(chunks)));
 }
