@@ -49,6 +49,8 @@ public:
       call->sizes.assign(launch.getSizes().begin(), launch.getSizes().end());
       call->grid = launch.getGrid();
       component->flops += double(launch.getFlops());
+      if (launch.getRows())
+        addRows(kernel, launch, *call, *component);
       component->calls.push_back(std::move(call));
     }
     table.components.push_back(std::move(component));
@@ -56,6 +58,20 @@ public:
   }
 
 private:
+  /// How a call follows the number of rows that routing decides.
+  static void addRows(KernelOp kernel, LaunchAttr launch, bundle::KernelCallT &call,
+                      bundle::ComponentT &component) {
+    RowGridAttr rule = launch.getRows();
+    bool routed = kernel->getAttrOfType<RowClassAttr>(kRowsAttr).getValue() == RowClass::Routed;
+    call.rows = routed ? bundle::RowCount::routed : bundle::RowCount::received;
+    call.rows_size = int32_t(rule.getSize());
+    call.rows_block = rule.getBlock();
+    call.grid_fixed = rule.getFixed();
+    call.grid_per_block = rule.getPerBlock();
+    component.row_flops.resize(2);
+    component.row_flops[routed ? 1 : 0] += double(launch.getFlops());
+  }
+
   uint32_t kernelIndex(KernelOp kernel, LaunchAttr launch) {
     auto [entry, added] = indices.try_emplace(launch.getSymbol(), uint32_t(table.kernels.size()));
     if (added) {
