@@ -6,9 +6,10 @@
 
 Each try draws a model spec, a plan, weights and tokens; the interpreter (f64) must agree with test/oracle's NumPy model
 within 1e-6, the compiled code (f32) with the interpreter within 1e-5, in every output and every gradient, and greedy
-generation with recomputation. A draw with a discrete choice closer than 1e-4 is drawn again and counted. The last line
-says how many were tried and failed; the exit code is 1 when any failed. A failing draw is left in the --keep folder, with
---shrink as the smallest spec and plan that still fail.
+generation with recomputation. Drawn again and counted: a draw with a discrete choice closer than 1e-4, and one too steep
+for f32, a gradient of which moves by more than 1e-5 in the NumPy model (f64) when each weight moves by 2^-24 of itself, one
+rounding. The last line says how many were tried and failed; the exit code is 1 when any failed. A failing draw is left in
+the --keep folder, with --shrink as the smallest spec and plan that still fail.
 """
 
 import argparse
@@ -27,11 +28,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "test" / "oracle"))
 
 import tensorfile  # noqa: E402
-from compare import differences  # noqa: E402
+from compare import differences, distance  # noqa: E402
 from make_oracle import BASE_CONFIG, BASE_PLAN, changed, greedy, one_step  # noqa: E402
 from parameters import draw  # noqa: E402
 
 CLOSEST_CHOICE, CLOSEST_TOKEN = 1e-4, 1e-3
+TOLERANCE, ROUNDING = 1e-5, 2.0 ** -24  # of f32
 MOST_FAILURES = 10  # then the tree is broken, not a corner of it
 ZERO = 1e-9  # a gradient tensor below this share of the whole gradient is rounding noise around zero
 
@@ -126,7 +128,7 @@ class Try:
             return
         outputs = {n: v for n, v in judged.items() if not n.startswith("gradient.")}
         judged_slopes = {n: judged.get("gradient." + n, g) if g.any() else g for n, g in slopes.items()}
-        self.compare("compiled", f / "compiled.safetensors", outputs, judged_slopes, 1e-5)
+        self.compare("compiled", f / "compiled.safetensors", outputs, judged_slopes, TOLERANCE)
         self.generate(config, plan, weights, tokens)
 
     def generate(self, config, plan, weights, tokens):
@@ -142,7 +144,8 @@ class Try:
 
 
 class Draw:
-    """Weights, tokens and what must come of them, for a spec and a plan. Knows whether a choice is too close to judge."""
+    """Weights, tokens and what must come of them, for a spec and a plan. Knows whether they can be judged: `close`, a choice
+    falls the other way too easily; `steep()`, rounding alone moves a gradient too far."""
 
     def __init__(self, seed, config, plan):
         random = np.random.default_rng([seed, 1])
@@ -152,6 +155,15 @@ class Draw:
         self.tokens = random.integers(0, config["vocab_size"], (rows, plan["micro_batch"]["tokens"] + 1))
         self.expected, self.slopes, margin = reference(config, plan, self.weights, self.tokens)
         self.close = margin < CLOSEST_CHOICE
+        self.random = random
+
+    def steep(self):
+        for _ in range(2):
+            moved = {n: w * (1 + ROUNDING * self.random.choice([-1.0, 1.0], w.shape)) for n, w in self.weights.items()}
+            slopes = reference(self.config, self.plan, moved, self.tokens)[1]
+            if any(distance(slopes[n], g) > TOLERANCE for n, g in self.slopes.items() if g.any()):
+                return True
+        return False
 
     def problems(self, flags, keep=None):
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +214,7 @@ def shrink(seed, config, plan, flags):
         for candidate in smaller(config, plan):
             try:
                 attempt = Draw(seed, *candidate)
-                problems = [] if attempt.close else attempt.problems(flags)
+                problems = [] if attempt.close or attempt.steep() else attempt.problems(flags)
             except (ArithmeticError, IndexError, ValueError):  # the reference model cannot be that small
                 continue
             if problems and not any("exit code 2: " in problem for problem in problems):
@@ -232,13 +244,16 @@ def main():
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--interpret-only", action="store_true", help="leave out the compiled code")
     flags = parser.parse_args()
-    tried = failed = redrawn = 0
+    tried = failed = close = steep = 0
     start, seed = time.monotonic(), flags.seed
     while time.monotonic() - start < flags.minutes * 60 if flags.minutes else tried < flags.count:
         attempt = Draw(seed, *draw_spec(np.random.default_rng(seed)))
         seed += 1
         if attempt.close:
-            redrawn += 1
+            close += 1
+            continue
+        if not flags.interpret_only and attempt.steep():
+            steep += 1
             continue
         tried += 1
         if problems := attempt.problems(flags):
@@ -246,7 +261,7 @@ def main():
             report(seed - 1, attempt, problems, flags)
             if failed == MOST_FAILURES:
                 break
-    print(f"fuzz: {tried} tried, {failed} failed, {redrawn} redrawn for a close choice")
+    print(f"fuzz: {tried} tried, {failed} failed; drawn again: {close} for a close choice, {steep} too steep")
     return 1 if failed or not tried else 0
 
 
