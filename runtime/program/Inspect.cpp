@@ -4,6 +4,9 @@
 
 #include "runtime/program/Inspect.h"
 
+#include "runtime/program/ProofText.h"
+#include "runtime/program/TableText.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <iomanip>
@@ -27,7 +30,8 @@ ProgramBytes programBytes(const Bundle &bundle, const bundle::Program &program, 
   ProgramBytes bytes;
   std::set<std::uint32_t> used;
   for (std::uint32_t i = 0; i < countOf(program.buffers()); ++i)
-    used.insert(program.buffers()->Get(i)->storage());
+    if (program.buffers()->Get(i)->rows() == bundle::RowCount::fixed)
+      used.insert(program.buffers()->Get(i)->storage());
   for (std::uint32_t index : used) {
     const bundle::Storage &storage = *table.storages()->Get(index);
     bytes.total += storage.bytes();
@@ -118,29 +122,47 @@ static void inspectModel(const Bundle &bundle, std::ostream &out) {
   line(out, "tokens a row", std::to_string(training.tokens()));
 }
 
-static void inspectPrograms(const Bundle &bundle, std::ostream &out) {
+static void inspectProgram(const Bundle &bundle, const bundle::Program &program,
+                           std::ostream &out) {
   const int threads = usableThreads();
-  for (std::uint32_t i = 0; i < countOf(bundle.table().programs()); ++i) {
-    const bundle::Program &program = *bundle.table().programs()->Get(i);
-    ProgramBytes bytes = programBytes(bundle, program, threads);
-    out << "program " << program.name()->str() << "\n";
-    line(out, "instructions", grouped(double(countOf(program.instructions()))));
-    line(out, "FLOP a run", grouped(programFlops(bundle, program)));
-    line(out, "peak bytes",
-         grouped(double(bytes.total)) + " with " + std::to_string(threads) + " threads");
-    const std::pair<const char *, std::uint64_t> shares[] = {
-        {"weights", bytes.weights},
-        {"gradients", bytes.gradients},
-        {"optimizer", bytes.optimizer},
-        {"state, inputs and outputs", bytes.state},
-        {"activations", bytes.activations},
-        {"stash", bytes.stash},
-        {"communication", bytes.communication},
-        {"frame and scratch", bytes.scratch}};
-    for (const auto &[name, share] : shares)
-      if (share)
-        line(out, std::string("  ") + name, grouped(double(share)));
+  ProgramBytes bytes = programBytes(bundle, program, threads);
+  out << "program " << program.name()->str() << "\n";
+  line(out, "instructions", grouped(double(countOf(program.instructions()))));
+  line(out, "FLOP a run", grouped(programFlops(bundle, program)));
+  line(out, "peak bytes",
+       grouped(double(bytes.total)) + " with " + std::to_string(threads) + " threads");
+  const std::pair<const char *, std::uint64_t> shares[] = {
+      {"weights", bytes.weights},
+      {"gradients", bytes.gradients},
+      {"optimizer", bytes.optimizer},
+      {"state, inputs and outputs", bytes.state},
+      {"activations", bytes.activations},
+      {"stash", bytes.stash},
+      {"communication", bytes.communication},
+      {"frame and scratch", bytes.scratch}};
+  for (const auto &[name, share] : shares)
+    if (share)
+      line(out, std::string("  ") + name, grouped(double(share)));
+}
+
+/// Of several ranks: one line a rank and program, and the memory of each rank.
+static void inspectRanks(const Bundle &bundle, std::ostream &out) {
+  for (const bundle::Program *program : *bundle.table().programs())
+    line(out, programText(*program),
+         grouped(double(countOf(program->instructions()))) + " instructions, " +
+             grouped(programFlops(bundle, *program)) + " FLOP");
+  printMemory(bundle.table(), out);
+}
+
+static void inspectPrograms(const Bundle &bundle, std::ostream &out) {
+  if (!countOf(bundle.table().programs()))
+    return;
+  if (bundle.training().pipeline_ranks() * bundle.training().data_parallel() > 1) {
+    out << "programs\n";
+    return inspectRanks(bundle, out);
   }
+  for (const bundle::Program *program : *bundle.table().programs())
+    inspectProgram(bundle, *program, out);
 }
 
 void inspect(const Bundle &bundle, std::ostream &out) {
@@ -183,6 +205,9 @@ static std::string instructionText(const Bundle &bundle, const bundle::Program &
     text << " layer " << instruction.layer();
   if (instruction.micro_batch() >= 0)
     text << " micro-batch " << instruction.micro_batch();
+  if (instruction.peer() >= 0)
+    text << (instruction.opcode() == bundle::Opcode::send ? " to" : " from") << " rank "
+         << instruction.peer() << " batch " << instruction.batch();
   if (instruction.opcode() == bundle::Opcode::record ||
       instruction.opcode() == bundle::Opcode::wait)
     text << " event " << instruction.event();

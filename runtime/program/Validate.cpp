@@ -56,6 +56,16 @@ static std::vector<ProgramSet> programSets(const bundle::Bundle &table) {
   return sets;
 }
 
+/// The proofs take from it what a launch reads and writes.
+static void expectAccess(const bundle::Bundle &table) {
+  for (std::uint32_t i = 0; i < sizeOf(table.components()); ++i) {
+    const bundle::Component &component = *table.components()->Get(i);
+    if (sizeOf(component.access()) != component.operands())
+      throw InputError("component " + component.name()->str() +
+                       ": does not say what it does with its operands");
+  }
+}
+
 static ProgramProof prove(const ProgramSet &set) {
   ProgramProof proof;
   proof.name = set.name;
@@ -86,6 +96,7 @@ Validation validate(const bundle::Bundle &table) {
   Validation answer;
   try {
     verifyTable(table, "table");
+    expectAccess(table);
     for (const ProgramSet &set : programSets(table))
       answer.programs.push_back(prove(set));
   } catch (const std::exception &refusal) {

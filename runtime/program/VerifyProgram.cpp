@@ -248,7 +248,7 @@ private:
   }
 
   void checkTerms(const bundle::Group &group) const {
-    std::uint32_t sum = 0;
+    std::int64_t sum = -1;
     expect(countOf(instruction->terms()) > 0, "sums nothing");
     for (const bundle::Term *term : *instruction->terms()) {
       expect(term->rank() < group.pipeline_ranks()->size(), "sums over a rank that is not there");

@@ -56,6 +56,13 @@ TEST(Validate, ASoundBundleIsProved) {
   EXPECT_DOUBLE_EQ(proof.programs[0].bubble->formula, 3);
 }
 
+TEST(Validate, ComponentsSayWhatTheyDo) {
+  Table table = trainingTable();
+  table->components[0]->access.clear();
+  EXPECT_THAT(errorOf(*table), HasSubstr("component block_F: does not say what it does with its "
+                                         "operands"));
+}
+
 TEST(Validate, EventsAreRecordedOnce) {
   Table table = trainingTable();
   bundle::ProgramT &rank = program(table, 0);
