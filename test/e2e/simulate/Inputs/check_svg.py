@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_svg.py SVG: the file is well-formed, everything in it lies on the page, cells of a row do not overlap. Prints the number
-of cells of each class, the legend's among them, and the numbers in the cells of the first row."""
+of cells of each class, the legend's among them, and the topmost numbers: the upper halves of the first row's pairs."""
 
 import collections
 import sys
@@ -36,7 +36,7 @@ def main():
         cells.sort()
         assert all(a[1] <= b[0] + 0.02 for a, b in zip(cells, cells[1:])), cells
     print(", ".join(f"{name} {count}" for name, count in sorted(classes.items())))
-    print("first row:", *numbers[min(numbers)])
+    print("topmost:", *numbers[min(numbers)])
 
 
 main()
