@@ -5,19 +5,14 @@
 // kernels of the files given (modules that hadal-compile --keep left, tests), as an emitter judges
 // a region, not an op.
 
-#include "codegen/Cpu/KernelBuilder.h"
 #include "dialects/Hadal/Hadal.h"
 #include "dialects/Hadal/Reference/Rules.h"
+#include "tools/hadal-status/Shown.h"
 #include "tools/support/CommandLine.h"
 #include "tools/support/Dialects.h"
 
-#include "mlir/Parser/Parser.h"
-#include "mlir/Support/ToolUtilities.h"
-#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
-#include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/SourceMgr.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -46,64 +41,6 @@ template <typename OpTy> Row rowOf(MLIRContext &context) {
 }
 template <typename... Ops> SmallVector<Row> rowsOf(MLIRContext &context) {
   return {rowOf<Ops>(context)...};
-}
-
-/// What the given files show of the CPU code generator.
-struct Shown {
-  llvm::StringSet<> emitted; ///< ops of kernels that a family takes
-  llvm::StringSet<> outside; ///< ops seen outside kernels
-
-  void look(Operation *module) {
-    const cpu::KernelEmitter *families[] = {&cpu::attentionEmitter(), &cpu::productEmitter(),
-                                            &cpu::rowEmitter(), &cpu::tileEmitter(),
-                                            &cpu::singleEmitter()};
-    module->walk<WalkOrder::PreOrder>([&](Operation *op) {
-      auto kernel = llvm::dyn_cast<KernelOp>(op);
-      if (!kernel) {
-        outside.insert(op->getName().getStringRef());
-        return WalkResult::advance();
-      }
-      outside.insert(op->getName().getStringRef());
-      if (llvm::any_of(families,
-                       [&](const cpu::KernelEmitter *family) { return family->accepts(kernel); }))
-        for (Operation &inner : kernel.getBody().front())
-          emitted.insert(inner.getName().getStringRef());
-      return WalkResult::skip();
-    });
-  }
-
-  StringRef cpu(StringRef op) const {
-    if (emitted.contains(op))
-      return "kernel";
-    return outside.contains(op) ? "passes" : "";
-  }
-};
-
-/// Looks at a file, part by part; parts that do not parse are tests of just that.
-void lookAt(StringRef path, MLIRContext &context, Shown &shown) {
-  auto buffer = llvm::MemoryBuffer::getFile(path);
-  if (!buffer)
-    return;
-  ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
-  SmallVector<StringRef> parts;
-  (*buffer)->getBuffer().split(parts, "// -----\n");
-  for (StringRef part : parts)
-    if (OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(part, ParserConfig(&context)))
-      shown.look(*module);
-}
-
-void lookAtAll(StringRef path, MLIRContext &context, Shown &shown) {
-  if (!llvm::sys::fs::is_directory(path))
-    return lookAt(path, context, shown);
-  std::error_code error;
-  std::vector<std::string> files;
-  for (llvm::sys::fs::recursive_directory_iterator it(path, error), end; it != end && !error;
-       it.increment(error))
-    if (StringRef(it->path()).ends_with(".mlir"))
-      files.push_back(it->path());
-  llvm::sort(files);
-  for (const std::string &file : files)
-    lookAt(file, context, shown);
 }
 
 void print(ArrayRef<Row> rows, const Shown &shown, llvm::raw_ostream &os) {
@@ -144,7 +81,7 @@ int main(int argc, char **argv) {
   for (const std::string &input : inputs) {
     if (!llvm::sys::fs::exists(input))
       return refuse(input + ": found no such file or folder");
-    lookAtAll(input, context, shown);
+    shown.lookAt(input, context);
   }
   SmallVector<Row> rows = rowsOf<
 #define GET_OP_LIST
