@@ -65,7 +65,8 @@ def draw_case(seed):
     config = changed(config, {"num_hidden_layers": layers, "first_k_dense_replace": int(random.integers(0, layers + 1))})
     replicas = int(random.choice([1, 1, 2, 3]))
     config = changed(config, {"n_routed_experts": config["n_routed_experts"] * replicas})
-    experts = replicas if random.random() < 0.8 else 1
+    routed = config["first_k_dense_replace"] < layers + config["num_nextn_predict_layers"]
+    experts = replicas if routed and random.random() < 0.8 else 1
     batches = int(random.choice([1, 2, 3, 4, 5, 6, 8]))
     units = layers + 2
     plan = changed(BASE_PLAN, {
