@@ -70,9 +70,7 @@ def Hadal_RowClassAttr : Hadal_EnumAttr<Hadal_RowClassEnum, "rows">;
 def Hadal_ExchangeEnum : Hadal_Enum<"ExchangeKind", "which way rows go between the members", [
   I32EnumCase<"Scatter", 0, "scatter">,
   I32EnumCase<"Gather", 1, "gather">]>;
-def Hadal_ExchangeKindAttr : EnumAttr<Hadal_Dialect, Hadal_ExchangeEnum, "exchange"> {
-  let assemblyFormat = "$value";
-}
+def Hadal_ExchangeKindAttr : EnumAttr<Hadal_Dialect, Hadal_ExchangeEnum, "exchange">;
 
 def Hadal_ExchangeOp : Hadal_Op<"exchange", [AttrSizedOperandSegments]> {
   let summary = "moves token rows to the members that have their experts, or back";

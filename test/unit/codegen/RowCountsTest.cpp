@@ -166,6 +166,8 @@ TEST(RowCounts, SameBitsAsTensorsOfThatSize) {
     SCOPED_TRACE(exact);
     std::vector<HostTensor> expected = KernelHarness(fused(exact)).run(arguments);
     for (bool fuse : {false, true}) {
+      if (!fuse && &m != kMembers)
+        continue;
       std::string text = fused(MemberText(m, m.most, most, true).write(), fuse);
       KernelHarness counted(text);
       for (Cut cut : {Cut{1, 0}, Cut{2, 3}}) {

@@ -107,3 +107,34 @@ TEST(ReferenceGradients, GroupedLinear) {
          {{2, routed.offsets}},
          {1}});
 }
+
+/// Rows of a member of an expert group: two of the entries are experts of others.
+TEST(ReferenceGradients, DispatchAndCombineOfReceivedRows) {
+  auto ids = [](Shape shape, std::vector<int64_t> values) {
+    Array<int64_t> array(std::move(shape));
+    array.data = std::move(values);
+    return std::make_shared<Tensor>(array);
+  };
+  auto source = ids({4}, {2, 0, 3, 5}), slot = ids({3, 2}, {1, -1, 0, 2, -1, 3});
+  for (const char *text : {R"(
+      func.func @f(%x: tensor<3x5xf32>, %s: tensor<4xi32>, %l: tensor<3x2xi32>) -> tensor<4x5xf32> {
+        %0 = hadal.dispatch %x, %s, %l : tensor<3x5xf32>, tensor<4xi32>, tensor<3x2xi32>
+        return %0 : tensor<4x5xf32>
+      })",
+                           R"(
+      func.func @f(%x: tensor<4x5xf32>, %s: tensor<4xi32>, %l: tensor<3x2xi32>) -> tensor<3x5xf32> {
+        %0 = hadal.combine %x, %s, %l : tensor<4x5xf32>, tensor<4xi32>, tensor<3x2xi32>
+        return %0 : tensor<3x5xf32>
+      })",
+                           R"(
+      func.func @f(%x: tensor<3x2xf32>, %s: tensor<4xi32>, %l: tensor<3x2xi32>) -> tensor<4xf32> {
+        %0 = hadal.dispatch_weights %x, %s, %l : tensor<3x2xf32>, tensor<4xi32>, tensor<3x2xi32>
+        return %0 : tensor<4xf32>
+      })",
+                           R"(
+      func.func @f(%x: tensor<4xf32>, %s: tensor<4xi32>, %l: tensor<3x2xi32>) -> tensor<3x2xf32> {
+        %0 = hadal.combine_weights %x, %s, %l : tensor<4xf32>, tensor<4xi32>, tensor<3x2xi32>
+        return %0 : tensor<3x2xf32>
+      })"})
+    expectGradients({text, {{1, source}, {2, slot}}});
+}

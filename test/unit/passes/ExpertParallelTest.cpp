@@ -222,7 +222,79 @@ protected:
   std::mt19937 random;
 };
 
+/// The losses of all members, weighted by their seeds.
+double lossOf(Group &group, const std::vector<Interpreter::Values> &batches) {
+  double sum = 0;
+  EXPECT_TRUE(succeeded(group.call("evaluate", batches)));
+  for (int64_t member = 0; member < group.size(); ++member) {
+    for (const auto &[name, tensor] : group[member].outputs)
+      if (StringRef(name).contains("loss"))
+        sum += 0.5 * tensor->reals[0];
+    group[member].outputs.clear();
+  }
+  return sum;
+}
+
 TEST_P(ExpertParallel, EqualsOneRank) { compare(false); }
+
+TEST_P(ExpertParallel, GradientsEqualFiniteDifferences) {
+  const Shape &shape = GetParam();
+  Model whole(shape, false), parts(shape, true);
+  ASSERT_TRUE(whole.valid && parts.valid);
+  Store values;
+  fill(whole, values);
+  Group group(*parts.module, shape.members, shape.experts);
+  std::vector<Interpreter::Values> batches;
+  for (int64_t member = 0; member < shape.members; ++member) {
+    share(parts, values, group[member], member);
+    batches.push_back({tokens()});
+  }
+  ASSERT_TRUE(succeeded(group.call("gradients", batches)));
+  const double step = 1e-5;
+  size_t checked = 0;
+  const Store::Named weights = group[0].store.all(BindingKind::Weight);
+  for (const auto &entry : weights) {
+    const std::string &name = entry.first;
+    const TensorPtr &tensor = entry.second;
+    bool isSlice = StringRef(name).contains("{expert}");
+    if (!isSlice && !StringRef(name).contains("layers.1"))
+      continue; // the layer with experts, and what comes before it by way of its norm
+    size_t element = tensor->reals.size() / 2;
+    double sum = 0;
+    auto moved = [&](double by) {
+      for (int64_t member = 0; member < (isSlice ? 1 : shape.members); ++member) {
+        Tensor other = *tensor;
+        other.reals[element] += by;
+        group[member].store.set(BindingKind::Weight, name, other);
+      }
+      return lossOf(group, batches);
+    };
+    if (!group[0].store.find(BindingKind::Gradient, name))
+      continue; // the selection bias
+    for (int64_t member = 0; member < (isSlice ? 1 : shape.members); ++member)
+      sum += group[member].store.find(BindingKind::Gradient, name)->reals[element];
+    double difference = (moved(step) - moved(-step)) / (2 * step);
+    moved(0);
+    EXPECT_NEAR(sum, difference, 1e-8) << name;
+    ++checked;
+  }
+  EXPECT_GT(checked, 8u);
+}
+
+TEST(Group, RefusesOtherNumbersOfMembers) {
+  Model parts({2, 4, 2}, true);
+  ASSERT_TRUE(parts.valid);
+  std::string error;
+  ScopedDiagnosticHandler handler(&parts.context,
+                                  [&](Diagnostic &diagnostic) { error = diagnostic.str(); });
+  Interpreter alone(*parts.module);
+  EXPECT_TRUE(failed(alone.execute(
+      *parts.module->lookupSymbol<func::FuncOp>("evaluate").getOps<ExchangeOp>().begin(),
+      *std::make_unique<Frame>(reference::Precision::F64))));
+  EXPECT_EQ(error, "'hadal.exchange' op moves rows between ranks: expected a group of 2 members to "
+                   "be interpreted together, found one rank");
+}
+
 TEST_P(ExpertParallel, EqualsOneRankInKernels) { compare(true); }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, ExpertParallel,
