@@ -4,6 +4,7 @@
 # LLVM (FileCheck, not, split-file, llvm-nm).
 
 import os
+import shutil
 import sys
 
 import lit.formats
@@ -26,5 +27,8 @@ config.substitutions += [
     ("%{oracle}", os.path.join(config.test_source_root, "oracle")),
     ("%{examples}", os.path.join(config.hadal_source_dir, "examples")),
 ]
+
+if shutil.which("mpirun"):
+    config.available_features.add("mpirun")
 
 lit_config.load_config(config, os.path.join(config.test_source_root, "lit.common.py"))
