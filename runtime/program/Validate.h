@@ -3,8 +3,9 @@
 // Proof of a bundle before anything of it runs, over the programs of all ranks:
 //
 // - each event is recorded once and waited for behind that;
-// - forward parts end before their backward parts start, those before their weight gradients, and
-//   every micro-batch has the same parts;
+// - forward parts end before their backward parts start, those before their weight gradients (which
+//   may come first in a chunk where they take nothing from them), and every micro-batch has the
+//   same parts;
 // - sends meet receives of the same size, and collectives meet in one order on all their members;
 // - no stream waits for ever, even where a send waits for its receive;
 // - nothing is read before it is written, reused while somebody may use it, or used by two streams

@@ -4,11 +4,12 @@
 
 #include "runtime/program/ValidateRules.h"
 
-#include "runtime/program/TableText.h"
+#include "runtime/program/Uses.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <tuple>
 
 namespace hadal::rt {
@@ -73,11 +74,37 @@ private:
   /// Which phases each part has on this rank.
   void findPhases() {
     has.clear();
+    backward.clear();
     for (std::uint32_t i = 0; i < sizeOf(set.program(rank).instructions()); ++i) {
       const bundle::Instruction &instruction = set.instruction(rank, i);
-      if (int phase = phaseOf(instruction); phase >= 0)
+      const int phase = phaseOf(instruction);
+      if (phase >= 0)
         has[partOf(instruction)] |= 1u << phase;
+      if (phase == 1)
+        backward[{instruction.micro_batch(), partOf(instruction)}].push_back(i);
     }
+  }
+
+  /// Weight gradients that take nothing from their backward part (a norm's) may come before it in
+  /// the same chunk.
+  bool needNotWait(const bundle::Instruction &weights) const {
+    auto parts = backward.find({weights.micro_batch(), partOf(weights)});
+    if (parts == backward.end())
+      return false;
+    for (std::uint32_t index : parts->second) {
+      const bundle::Instruction &part = set.instruction(rank, index);
+      if (part.chunk() != weights.chunk())
+        return false;
+      bool takes = false;
+      forEachUse(*set.table, part, [&](std::uint32_t buffer, Use use) {
+        const auto *operands = weights.operands();
+        takes |= use != Use::read &&
+                 std::find(operands->begin(), operands->end(), buffer) != operands->end();
+      });
+      if (takes)
+        return false;
+    }
+    return true;
   }
 
   void check(std::uint32_t index, int phase) {
@@ -87,7 +114,7 @@ private:
     ++counts[{part, phase}][instruction.micro_batch()];
     Ends &mine = ends[{instruction.micro_batch(), part}];
     for (int before = 0; before < phase; ++before)
-      if (has[part] & (1u << before))
+      if ((has[part] & (1u << before)) && !(before == 1 && phase == 2 && needNotWait(instruction)))
         expectEnded(mine, before, phase, index, partText(part));
     if (part.first >= 0) {
       Ends &layer = layers[{instruction.micro_batch(), part.first}];
@@ -152,9 +179,10 @@ private:
   std::size_t rank = 0;
   std::uint64_t launches = 0;
   std::map<Part, unsigned> has;
-  std::map<std::pair<std::int32_t, Part>, Ends> ends;                 // by micro-batch
-  std::map<std::pair<std::int32_t, std::int32_t>, Ends> layers;       // by micro-batch
-  std::map<std::pair<Part, int>, std::map<std::int32_t, int>> counts; // by micro-batch
+  std::map<std::pair<std::int32_t, Part>, std::vector<std::uint32_t>> backward; // by micro-batch
+  std::map<std::pair<std::int32_t, Part>, Ends> ends;                           // by micro-batch
+  std::map<std::pair<std::int32_t, std::int32_t>, Ends> layers;                 // by micro-batch
+  std::map<std::pair<Part, int>, std::map<std::int32_t, int>> counts;           // by micro-batch
 };
 
 /// Whether a part may hold a launch of this phase.

@@ -4,6 +4,8 @@
 
 #include "runtime/program/Inspect.h"
 
+#include "runtime/program/MemoryNeed.h"
+#include "runtime/program/ProofText.h"
 #include "runtime/support/Error.h"
 #include "tools/hadal-run/Commands.h"
 
@@ -62,24 +64,55 @@ void addInspect(CLI::App &app) {
   });
 }
 
+/// What of the bundle this machine has no memory for; of several ranks it may run one.
+static std::string missingMemory(const Bundle &bundle) {
+  const std::uint64_t here = machineMemory();
+  auto missing = [&](const std::string &what, std::uint64_t need) {
+    return need <= here ? std::string()
+                        : what + ": needs " + std::to_string(need) + " bytes; this machine has " +
+                              std::to_string(here);
+  };
+  const bundle::Bundle &table = bundle.table();
+  if (bundle.training().pipeline_ranks() * bundle.training().data_parallel() == 1) {
+    for (std::uint32_t i = 0; i < countOf(table.programs()); ++i) {
+      const bundle::Program &program = *table.programs()->Get(i);
+      std::string text = missing("program " + program.name()->str(),
+                                 programBytes(bundle, program, usableThreads()).total);
+      if (!text.empty())
+        return text;
+    }
+    return {};
+  }
+  for (std::uint32_t rank = 0; rank < bundle.training().pipeline_ranks(); ++rank) {
+    std::string text = missing("pipeline rank " + std::to_string(rank),
+                               balancedNeed(table, rank, residentPrograms(table, rank)).total());
+    if (!text.empty())
+      return text;
+  }
+  return {};
+}
+
 void addVerify(CLI::App &app) {
   auto path = std::make_shared<std::string>();
   CLI::App *command = app.add_subcommand(
-      "verify", "Checks that a bundle is whole, sound and fit for this machine; prints ok.");
+      "verify",
+      "Checks that a bundle is whole, sound and fit for this machine, proves its programs "
+      "over all ranks, and prints what was proved, the memory it needs, and ok.");
   command->add_option("bundle", *path, "the bundle (.hadal)")->required();
   command->callback([path] {
     Bundle bundle(*path);
-    for (std::uint32_t i = 0; i < countOf(bundle.table().programs()); ++i) {
-      const bundle::Program &program = *bundle.table().programs()->Get(i);
-      std::uint64_t need = programBytes(bundle, program, usableThreads()).total;
-      if (need > machineMemory())
-        throw InputError(*path, "program " + program.name()->str() + ": needs " +
-                                    std::to_string(need) + " bytes; this machine has " +
-                                    std::to_string(machineMemory()));
-    }
+    const Validation proof = validate(bundle.table());
+    if (!proof.error.empty())
+      throw InputError(*path, proof.error);
+    if (std::string missing = missingMemory(bundle); !missing.empty())
+      throw InputError(*path, missing);
+    printProof(proof, std::cout);
+    printMemory(bundle.table(), std::cout);
     std::cout << "ok: " << countOf(bundle.table().programs()) << " programs, "
               << countOf(bundle.table().kernels()) << " kernels, " << bundle.fileBytes()
               << " bytes\n";
+    if (!std::cout.flush())
+      throw RunError("the output cannot be written");
   });
 }
 

@@ -92,6 +92,18 @@ TEST(Validate, WeightGradientsComeBehindBackward) {
   EXPECT_THAT(errorOf(*table), HasSubstr("starts before the backward part of block of layer 1"));
 }
 
+TEST(Validate, WeightGradientsWaitForWhatTheyTake) {
+  // What takes nothing from the backward part may come first, in the same chunk.
+  Table table = trainingTable();
+  const std::size_t at = launchOf(table, 1, "block_W", 0);
+  bundle::InstructionT &weights = *program(table, 1).instructions[at];
+  weights.operands[0] = 1; // x0
+  move(program(table, 1), at, launchOf(table, 1, "block_B", 0));
+  EXPECT_EQ(errorOf(*table), "");
+  weights.chunk = -1;
+  EXPECT_THAT(errorOf(*table), HasSubstr("starts before the backward part of block of layer 1"));
+}
+
 TEST(Validate, AnEventOrdersPhasesOfTwoStreams) {
   Table table = trainingTable();
   program(table, 1).instructions[launchOf(table, 1, "block_W", 0)]->stream = kExperts;
