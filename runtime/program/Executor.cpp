@@ -33,7 +33,13 @@ void Executor::launch(const Call &call, StreamProgress *progress) {
   const KernelFunction function = bundle.kernel(call.kernel);
   const auto start = timing ? Clock::now() : Clock::time_point();
   pool.parallel(call.grid, [&](std::int64_t begin, std::int64_t end, int thread) {
-    function(&arguments, begin, end, scratch[std::size_t(thread)].data());
+    const Memory &room = scratch[std::size_t(thread)];
+    if (kRedZones) {
+      const std::uint64_t own = bundle.table().kernels()->Get(call.kernel)->scratch_bytes();
+      allow(room.data(), std::size_t(own));
+      forbid(room.data() + own, std::size_t(room.size() - own));
+    }
+    function(&arguments, begin, end, room.data());
     if (progress)
       progress->tick();
   });
