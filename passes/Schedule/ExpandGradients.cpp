@@ -192,9 +192,10 @@ LogicalResult pipe::expandGradients(Expansion &expansion, ScheduleOp schedule, f
 LogicalResult pipe::expandForward(Expansion &expansion, func::FuncOp source, StringRef name,
                                   PhaseKind phase, const Stages &stages, int64_t ranks) {
   const RankLayout &layout = expansion.layout;
+  const bool others = ranks > 1 || (phase == PhaseKind::Evaluate && layout.expertParallel > 1);
   for (int64_t rank = 0; rank < ranks; ++rank) {
     ProgramBuilder builder(expansion.components, source, layout,
-                           {name, rank, 0, ranks > 1, &stages, nullptr});
+                           {name, rank, 0, others, &stages, nullptr});
     // A folded pipeline passes each rank twice, the last one without a transfer between.
     SmallVector<int64_t> own = {rank};
     if (stages.size() > size_t(ranks))
