@@ -4,14 +4,13 @@
 // there, rank 0 checks that the shares make whole tensors, adds what describes them, and renames.
 
 #include "runtime/checkpoint/CheckpointFolders.h"
+#include "runtime/checkpoint/CheckpointInventory.h"
 #include "runtime/checkpoint/Safetensors.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
-#include <set>
 
 namespace hadal::rt {
 
@@ -99,82 +98,6 @@ private:
   fs::path folder;
 };
 
-/// Where the tensors of all ranks are, put together at rank 0.
-class Inventory {
-public:
-  void addFiles(const json &more) { files.update(more); }
-
-  void addModel(const json &places) {
-    for (const auto &[name, place] : places.items()) {
-      if (!model.emplace(name, place[0]).second)
-        throw RunError("tensor " + name + ": is written by two ranks");
-      modelBytes += place[1].get<std::int64_t>();
-    }
-  }
-
-  /// `parts`: {NAME: [file, begin, end, elements of the whole]}.
-  void addOptimizer(const json &parts) {
-    for (const auto &[name, part] : parts.items())
-      optimizer[name].push_back(part);
-  }
-
-  /// Throws RunError unless all tensors are whole and those of `names` are all there are.
-  void check(const std::vector<std::string> &names) {
-    for (auto &[name, parts] : optimizer)
-      checkParts(name, parts);
-    if (names.empty())
-      return;
-    for (const std::string &name : names)
-      if (!model.count(name) && !optimizer.count(name))
-        throw RunError("tensor " + name + ": no rank writes it");
-    if (names.size() != model.size() + optimizer.size())
-      throw RunError("the ranks write " + std::to_string(model.size() + optimizer.size()) +
-                     " tensors; the model has " + std::to_string(names.size()));
-  }
-
-  std::string indexText() const {
-    json index = {{"metadata", {{"total_size", modelBytes}}}, {"weight_map", model}};
-    return index.dump(1) + "\n";
-  }
-
-  /// Adds format, files and parts.
-  void describe(json &state) const {
-    state["format"] = parted ? kFormatParts : kFormatWhole;
-    state["files"] = files;
-    if (!parted)
-      return;
-    json &all = state["optimizer"] = json::object();
-    for (const auto &[name, parts] : optimizer)
-      for (const json &part : parts)
-        all[name].push_back({part[0], part[1], part[2]});
-  }
-
-private:
-  void checkParts(const std::string &name, std::vector<json> &parts) {
-    std::sort(parts.begin(), parts.end(), [](const json &a, const json &b) {
-      return std::pair(a[1].get<std::int64_t>(), a[2].get<std::int64_t>()) <
-             std::pair(b[1].get<std::int64_t>(), b[2].get<std::int64_t>());
-    });
-    std::int64_t at = 0;
-    for (const json &part : parts) {
-      if (part[1] != at || part[3] != parts[0][3])
-        throw RunError("tensor " + name + ": the parts that ranks write do not fit together at " +
-                       "element " + std::to_string(at));
-      at = part[2].get<std::int64_t>();
-    }
-    if (at != parts[0][3])
-      throw RunError("tensor " + name + ": ranks write " + std::to_string(at) + " elements of " +
-                     parts[0][3].dump());
-    parted |= parts.size() > 1;
-  }
-
-  json files = json::object();
-  std::map<std::string, std::string> model;
-  std::map<std::string, std::vector<json>> optimizer;
-  std::int64_t modelBytes = 0;
-  bool parted = false;
-};
-
 /// One rank's part in writing one checkpoint.
 class CheckpointWriter {
 public:
@@ -230,8 +153,7 @@ private:
     return numbers;
   }
 
-  /// Returns {"files": ..., "model": {NAME: [file, bytes]}, "optimizer": {NAME: [file, begin, end,
-  /// elements]}}.
+  /// Returns what CheckpointInventory::addShare takes.
   json writeShare(const json &numbers) {
     folder = numbers["folder"].get<std::string>();
     if (!fs::is_directory(temporary()))
@@ -262,11 +184,9 @@ private:
   }
 
   json commit(const std::vector<json> &shares) {
-    Inventory inventory;
+    CheckpointInventory inventory;
     for (const json &share : shares) {
-      inventory.addFiles(share["files"]);
-      inventory.addModel(share["model"]);
-      inventory.addOptimizer(share["optimizer"]);
+      inventory.addShare(share);
     }
     inventory.check(content.names);
     FolderWriter writer(temporary());

@@ -17,9 +17,9 @@ struct Row {
   int bytes;
 };
 constexpr Row kTypes[] = {
-    {DType::F64, "F64", 8}, {DType::F32, "F32", 4},         {DType::BF16, "BF16", 2},
-    {DType::F16, "F16", 2}, {DType::I64, "I64", 8},         {DType::I32, "I32", 4},
-    {DType::U8, "U8", 1},   {DType::F8_E4M3, "F8_E4M3", 1}, {DType::F8_E5M2, "F8_E5M2", 1},
+    {DType::F64, "F64", 8}, {DType::F32, "F32", 4},        {DType::BF16, "BF16", 2},
+    {DType::F16, "F16", 2}, {DType::I64, "I64", 8},        {DType::I32, "I32", 4},
+    {DType::U8, "U8", 1},   {DType::F8E4M3, "F8_E4M3", 1}, {DType::F8E5M2, "F8_E5M2", 1},
 };
 
 float fromWord(std::uint32_t bits) {
@@ -137,9 +137,9 @@ void toF32(DType type, const void *source, std::int64_t count, float *out) {
     return convert<std::int32_t>(source, count, out, [](std::int32_t v) { return float(v); });
   case DType::U8:
     return convert<std::uint8_t>(source, count, out, [](std::uint8_t v) { return float(v); });
-  case DType::F8_E4M3:
+  case DType::F8E4M3:
     return convert<std::uint8_t>(source, count, out, fromE4M3);
-  case DType::F8_E5M2:
+  case DType::F8E5M2:
     return convert<std::uint8_t>(source, count, out, fromE5M2);
   }
 }

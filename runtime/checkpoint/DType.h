@@ -13,7 +13,7 @@
 
 namespace hadal::rt {
 
-enum class DType { F64, F32, BF16, F16, I64, I32, U8, F8_E4M3, F8_E5M2 };
+enum class DType { F64, F32, BF16, F16, I64, I32, U8, F8E4M3, F8E5M2 };
 
 /// The safetensors spelling ("F8_E4M3").
 const char *dtypeName(DType type);

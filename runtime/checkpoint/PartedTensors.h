@@ -35,7 +35,7 @@ private:
   void readIndex(const FoundCheckpoint &found);
   const SafetensorsFile &open(const std::string &name);
   const unsigned char *data(const std::string &name, const Part &part,
-                    const std::vector<std::int64_t> &shape, std::int64_t elements);
+                            const std::vector<std::int64_t> &shape, std::int64_t elements);
 
   std::string folder;
   std::map<std::string, std::vector<Part>> tensors; // parts ascending

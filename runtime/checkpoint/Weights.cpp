@@ -99,7 +99,7 @@ void Weights::checkType(const Place &at) const {
   case DType::BF16:
   case DType::F16:
     return;
-  case DType::F8_E4M3:
+  case DType::F8E4M3:
     break;
   default:
     refuse(std::string("dtype ") + dtypeName(info.dtype) +
@@ -134,7 +134,7 @@ void Weights::check(const std::vector<WeightSpec> &specs) const {
                                             shapeText(at.info->shape) + "; the model needs " +
                                             shapeText(spec.shape));
     checkType(at);
-    if (at.info->dtype == DType::F8_E4M3)
+    if (at.info->dtype == DType::F8E4M3)
       known.insert(spec.name + "_scale_inv");
   }
   for (const auto &[name, at] : tensors)
@@ -158,7 +158,7 @@ void Weights::read(const std::string &name, float *out) const {
   const Place &at = place(name);
   const TensorInfo &info = *at.info;
   toF32(info.dtype, at.file->data(info), info.elements, out);
-  if (info.dtype != DType::F8_E4M3)
+  if (info.dtype != DType::F8E4M3)
     return;
   const Place &scaleAt = place(name + "_scale_inv");
   std::vector<float> scales(std::size_t(scaleAt.info->elements));
