@@ -45,9 +45,9 @@ static std::vector<unsigned char> encode(const StoredTensor &stored) {
     return bytesOf<int64_t>(stored.tensor.integers);
   case rt::DType::I32:
     return bytesOf<int32_t>(stored.tensor.integers);
-  case rt::DType::F8_E4M3:
-  case rt::DType::F8_E5M2: {
-    bool e5m2 = stored.dtype == rt::DType::F8_E5M2;
+  case rt::DType::F8E4M3:
+  case rt::DType::F8E5M2: {
+    bool e5m2 = stored.dtype == rt::DType::F8E5M2;
     reference::Float8 format = e5m2 ? reference::kE5M2 : reference::kE4M3;
     std::vector<unsigned char> bytes;
     bytes.reserve(stored.tensor.reals.size());
@@ -123,9 +123,9 @@ rt::DType dtypeOf(mlir::Type element) {
   if (element.isInteger(32))
     return rt::DType::I32;
   if (llvm::isa<mlir::Float8E4M3FNType>(element))
-    return rt::DType::F8_E4M3;
+    return rt::DType::F8E4M3;
   if (llvm::isa<mlir::Float8E5M2Type>(element))
-    return rt::DType::F8_E5M2;
+    return rt::DType::F8E5M2;
   return rt::DType::F32;
 }
 

@@ -82,7 +82,7 @@ TEST(Weights, CopiesMayBeLeftOutButMustEqual) {
 TEST(Weights, BlockScales) {
   TestFolder folder;
   // 130 x 129 elements: 2 x 2 blocks with scales 1, 2, 4, 8; every element is 1.5 (0x3C).
-  Tensor quantized{"w.weight", DType::F8_E4M3, {130, 129}, std::string(130 * 129, '\x3c')};
+  Tensor quantized{"w.weight", DType::F8E4M3, {130, 129}, std::string(130 * 129, '\x3c')};
   Tensor scales{"w.weight_scale_inv", DType::F32, {2, 2}, bytesOf<float>({1, 2, 4, 8})};
   const std::vector<WeightSpec> specs = {{"w.weight", {130, 129}, {}}};
   writeFile(folder / "fp8", {quantized, scales});
