@@ -6,6 +6,8 @@
 
 #include "llvm/ADT/StringSet.h"
 
+#include <map>
+
 using namespace mlir;
 using namespace hadal;
 using namespace hadal::pipe;
@@ -76,23 +78,46 @@ LogicalResult Stages::findBorders(Operation *step) {
   return success();
 }
 
-/// B and W of one micro-batch: weight gradients as soon as the backward parts they need are there.
-/// Those that add to one accumulator keep their order, which decides the bits of the sum.
+/// The component's name without its phase, and the layer: what a B and its W have in common.
+static std::pair<StringRef, int64_t> partOf(Operation *step) {
+  auto apply = dyn_cast<ApplyOp>(step);
+  if (!apply)
+    return {"", -1};
+  StringRef name = apply.getComponent();
+  if (!name.consume_back("_B") && !name.consume_back("_W"))
+    return {"", -1};
+  return {name, int64_t(apply.getLayer().value_or(-1))};
+}
+
+/// B and W of one micro-batch: weight gradients as soon as the backward parts they need are there,
+/// and behind their own in any case. Those that add to one accumulator keep their order, which
+/// decides the bits of the sum.
 Steps Stages::interleave(const Stage &stage, Components &components) {
-  SmallVector<std::pair<Operation *, SmallVector<std::string>>> waiting;
+  struct Waiting {
+    Operation *step, *backward;
+    SmallVector<std::string> sums;
+  };
+  std::map<std::pair<StringRef, int64_t>, Operation *> parts;
+  for (Operation *step : stage.backward)
+    if (auto part = partOf(step); !part.first.empty())
+      parts[part] = step;
+  SmallVector<Waiting> waiting;
   for (Operation *step : stage.weights) {
     auto apply = dyn_cast<ApplyOp>(step);
-    waiting.push_back({step, apply ? components.bound(apply, BindingKind::Gradient)
-                                   : SmallVector<std::string>()});
+    auto own = parts.find(partOf(step));
+    waiting.push_back(
+        {step, own == parts.end() ? nullptr : own->second,
+         apply ? components.bound(apply, BindingKind::Gradient) : SmallVector<std::string>()});
   }
   llvm::DenseSet<Operation *> open(stage.backward.begin(), stage.backward.end());
   open.insert(stage.weights.begin(), stage.weights.end());
   Steps order;
   auto takeReady = [&] {
     llvm::StringSet<> blocked;
-    llvm::erase_if(waiting, [&](auto &entry) {
-      auto &[step, sums] = entry;
-      bool ready = llvm::none_of(sums, [&](StringRef sum) { return blocked.contains(sum); }) &&
+    llvm::erase_if(waiting, [&](Waiting &entry) {
+      auto &[step, backward, sums] = entry;
+      bool ready = !open.contains(backward) &&
+                   llvm::none_of(sums, [&](StringRef sum) { return blocked.contains(sum); }) &&
                    llvm::none_of(step->getOperands(),
                                  [&](Value input) { return open.contains(input.getDefiningOp()); });
       if (ready) {
