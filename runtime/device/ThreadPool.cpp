@@ -56,24 +56,35 @@ void ThreadPool::run(std::int64_t grid, std::int64_t chunk, Call call, void *con
   jobGrid = grid;
   jobChunk = chunk > 0 ? chunk : std::max<std::int64_t>(1, grid / (8 * threads()));
   next.store(0, std::memory_order_relaxed);
-  running.store(int(workers.size()), std::memory_order_relaxed);
+  gate.store(kOpen, std::memory_order_release);
   generation.fetch_add(1); // sequentially consistent with `sleeping` below
   if (sleeping.load() > 0) {
     std::lock_guard<std::mutex> lock(mutex);
     wake.notify_all();
   }
   takeChunks(0);
-  for (int spin = 0; spin < kSpins && running.load(std::memory_order_acquire); ++spin)
+  // Nothing is left to take: who has not come by now (the cores may have other work) need not.
+  gate.fetch_and(~kOpen);
+  for (int spin = 0; spin < kSpins && gate.load(std::memory_order_acquire); ++spin)
     pauseCpu();
-  if (running.load(std::memory_order_acquire)) {
+  if (gate.load(std::memory_order_acquire)) {
     std::unique_lock<std::mutex> lock(mutex);
     callerSleeps = true;
-    done.wait(lock, [this] { return running.load() == 0; });
+    done.wait(lock, [this] { return gate.load() == 0; });
     callerSleeps = false;
   }
   std::lock_guard<std::mutex> lock(mutex);
   if (failure)
     std::rethrow_exception(std::exchange(failure, nullptr));
+}
+
+/// Takes part in the job in flight, unless there is none any more.
+bool ThreadPool::join() {
+  std::uint32_t now = gate.load(std::memory_order_relaxed);
+  while (now & kOpen)
+    if (gate.compare_exchange_weak(now, now + 1, std::memory_order_acquire))
+      return true;
+  return false;
 }
 
 void ThreadPool::work(int thread) {
@@ -89,9 +100,11 @@ void ThreadPool::work(int thread) {
     }
     if (generation.load() == seen) // only stopping wakes without work
       return;
-    ++seen;
+    seen = generation.load();
+    if (!join())
+      continue;
     takeChunks(thread);
-    if (running.fetch_sub(1) == 1 && callerSleeps.load()) {
+    if (gate.fetch_sub(1) == 1 && callerSleeps.load()) {
       std::lock_guard<std::mutex> lock(mutex);
       done.notify_all();
     }

@@ -50,17 +50,20 @@ public:
 private:
   using Call = void (*)(void *context, std::int64_t begin, std::int64_t end, int thread);
   void run(std::int64_t grid, std::int64_t chunk, Call call, void *context);
+  bool join();
   void takeChunks(int thread);
   void work(int thread);
 
-  // The job in flight; written before `generation` moves, read by workers after they saw it move.
+  // The job in flight; written while the gate is 0, read by workers that passed it.
   Call jobCall = nullptr;
   void *jobContext = nullptr;
   std::int64_t jobGrid = 0, jobChunk = 1;
 
   alignas(64) std::atomic<std::int64_t> next{0};
   alignas(64) std::atomic<std::uint64_t> generation{0};
-  alignas(64) std::atomic<int> running{0};
+  /// Workers that take part in the job in flight, and whether more may.
+  static constexpr std::uint32_t kOpen = std::uint32_t(1) << 31;
+  alignas(64) std::atomic<std::uint32_t> gate{0};
   std::atomic<int> sleeping{0};
   std::atomic<bool> callerSleeps{false}, stopping{false};
 
