@@ -24,6 +24,7 @@ struct Part {
   bool operator==(const Part &other) const {
     return kind == other.kind && direction == other.direction && microBatch == other.microBatch;
   }
+  bool operator!=(const Part &other) const { return !(*this == other); }
   bool operator<(const Part &other) const {
     if (kind != other.kind)
       return kind < other.kind;

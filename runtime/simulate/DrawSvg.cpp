@@ -95,9 +95,8 @@ public:
   SvgPicture(const Drawing &drawing, std::ostream &out) : drawing(drawing), out(out) {
     for (int rank = 0; rank < drawing.ranks; ++rank)
       left = std::max(left, 16 + 6.6 * double(drawing.rowName(rank).size()));
-    for (const TimedChunk &chunk : drawing.chunks)
-      for (const Part &part : chunk.parts)
-        seen[part.kind & 127][part.direction ? 1 : 0] = true;
+    for (char kind : {'F', 'B', 'I', 'W'})
+      bothWays |= drawing.holds(kind, 1);
     last = drawing.lastTime();
     const double shortest = drawing.shortest();
     // The shortest chunk holds two digits, but the whole stays handy.
@@ -124,9 +123,7 @@ public:
   }
 
 private:
-  int directions() const {
-    return seen[int('F')][1] || seen[int('B')][1] || seen[int('I')][1] || seen[int('W')][1] ? 2 : 1;
-  }
+  int directions() const { return bothWays ? 2 : 1; }
 
   double x(double time) const { return left + time * scale; }
   double y(int rank) const { return kTop + kRow * rank; }
@@ -196,7 +193,7 @@ private:
       double at = 8;
       const double top = bottom + 26 + direction * kTextHeight * 1.4;
       for (char kind : {'F', 'B', 'I', 'W'})
-        if (seen[int(kind)][direction]) {
+        if (drawing.holds(kind, direction)) {
           box({kind, direction, 0}, at, top, 16, 14);
           at =
               legendText(std::string(kindName(kind)) + (direction ? ", direction 1" : ""), at, top);
@@ -220,7 +217,7 @@ private:
 
   const Drawing &drawing;
   std::ostream &out;
-  bool seen[128][2] = {};
+  bool bothWays = false;
   double left = 0, last = 0, width = 0, scale = 1, bottom = 0;
 };
 

@@ -30,6 +30,14 @@ bool Drawing::hasPairs() const {
                      [](const TimedChunk &chunk) { return chunk.parts.size() == 2; });
 }
 
+bool Drawing::holds(char kind, int direction) const {
+  for (const TimedChunk &chunk : chunks)
+    for (const Part &part : chunk.parts)
+      if (part.kind == kind && part.direction == direction)
+        return true;
+  return false;
+}
+
 double Drawing::shortest() const {
   double shortest = 0;
   for (const TimedChunk &chunk : chunks)
@@ -83,7 +91,7 @@ public:
     scale = last > 0 ? scaleFor(last, drawing.shortest()) : 1;
     width = std::size_t(std::max(1.0, std::ceil(last * scale - 1e-9)));
     const Cell idle{style.colour ? " " : kIdle, -1};
-    cells.assign(std::size_t(drawing.ranks * lines), std::vector<Cell>(width, idle));
+    cells.assign(std::size_t(drawing.ranks) * std::size_t(lines), std::vector<Cell>(width, idle));
   }
 
   void paint() {
@@ -167,14 +175,10 @@ private:
 void writeLegend(const Drawing &drawing, bool colour, std::ostream &out) {
   const std::pair<char, const char *> kinds[] = {
       {'F', "forward"}, {'B', "backward"}, {'I', "input gradient"}, {'W', "weight gradient"}};
-  bool seen[128][2] = {};
-  for (const TimedChunk &chunk : drawing.chunks)
-    for (const Part &part : chunk.parts)
-      seen[part.kind & 127][part.direction ? 1 : 0] = true;
   std::string text;
   bool paler = false;
   for (const auto &[kind, name] : kinds) {
-    const bool *directions = seen[int(kind)];
+    const bool directions[2] = {drawing.holds(kind, 0), drawing.holds(kind, 1)};
     if (!directions[0] && !directions[1])
       continue;
     if (!colour)

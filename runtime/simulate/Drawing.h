@@ -29,6 +29,8 @@ struct Drawing {
   double lastTime() const;
   std::string rowName(int rank) const;
   bool hasPairs() const;
+  /// Whether anything of that kind and direction is there.
+  bool holds(char kind, int direction) const;
   /// Of the shortest chunk that takes time; 0 when there is none.
   double shortest() const;
 };

@@ -68,10 +68,11 @@ Engine::Id Engine::record(Id stream, Id event) {
 }
 
 Engine::Id Engine::wait(Id stream, Id event) {
+  if (event >= events.size())
+    throw std::out_of_range("a wait of a simulation for an event that is not there");
   Instruction instruction{};
   instruction.kind = Kind::Wait;
   instruction.operand = event;
-  events.at(event); // throws for one that is not there
   return append(stream, instruction);
 }
 

@@ -256,7 +256,7 @@ ChunkTimes parseTimes(const std::string &text, bool needPair, const std::string 
 
 double ChunkTimes::of(const OrderStep &step) const {
   if (step.parts.size() == 2)
-    return *pair;
+    return pair.value_or(F + I + W);
   switch (step.parts.empty() ? ' ' : step.parts[0].kind) {
   case 'F':
     return F;

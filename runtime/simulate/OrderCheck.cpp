@@ -138,7 +138,7 @@ void checkTraffic(const Order &order) {
   for (const auto &[link, sent] : sends) {
     const auto &received = receives[link];
     for (std::size_t i = 0; i < std::max(sent.size(), received.size()); ++i)
-      if (i >= sent.size() || i >= received.size() || !(sent[i].first == received[i].first))
+      if (i >= sent.size() || i >= received.size() || sent[i].first != received[i].first)
         throw InputError(
             order.file, "order: transfer " + std::to_string(i) + " from rank " +
                             std::to_string(link.first) + " to rank " + std::to_string(link.second) +

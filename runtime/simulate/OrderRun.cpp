@@ -38,6 +38,7 @@ struct OrderProgram {
           engine.work(stream, times.of(step));
         } else {
           std::vector<Message> batch;
+          batch.reserve(step.batch.size());
           for (const OrderTransfer &transfer : step.batch)
             batch.push_back({transfer.send, transfer.peer, numberOf(transfer.part), 0, true, 0});
           engine.transfer(stream, batch);
@@ -174,6 +175,7 @@ void traceOrder(const OrderRun &run, const std::string &label, ChromeTrace &trac
     tracks.push_back(trace.track(process, "compute"));
   }
   std::vector<ChromeTrace::Slice> slices;
+  slices.reserve(run.chunks.size());
   for (const TimedChunk &chunk : run.chunks)
     slices.push_back(trace.slice(tracks[std::size_t(chunk.rank)], nameOf(chunk), categoryOf(chunk),
                                  chunk.start, chunk.end));

@@ -63,16 +63,16 @@ public:
 private:
   [[noreturn]] void fail(const std::string &what) const { throw InputError(file, what); }
 
-  void allow(const nlohmann::json &json, const std::string &place,
+  void allow(const nlohmann::json &json, std::string place,
              const std::vector<std::string> &keys) const {
     if (!json.is_object())
       fail(place + ": found " + json.type_name() + "; allowed is an object");
     std::string list;
     for (const std::string &key : keys)
-      list += (list.empty() ? "" : ", ") + key;
+      list.append(list.empty() ? "" : ", ").append(key);
     for (const auto &[key, value] : json.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        fail(place + ": found key \"" + key + "\"; allowed are " + list);
+        fail(place.append(": found key \"").append(key).append("\"; allowed are ").append(list));
   }
 
   double number(const nlohmann::json &json, const char *key) const {

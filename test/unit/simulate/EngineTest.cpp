@@ -5,13 +5,14 @@
 
 #include "runtime/simulate/Engine.h"
 
+#include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <random>
 
 using namespace hadal::rt;
-using testing::HasSubstr;
 
 namespace {
 

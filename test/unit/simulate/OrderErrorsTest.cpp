@@ -231,7 +231,7 @@ TEST(OrderErrors, Deadlock) {
 TEST(OrderErrors, Times) {
   const ChunkTimes times = parseTimes("F=1.5,I=2,W=0,pair=3", true, "--times");
   EXPECT_EQ(times.F, 1.5);
-  EXPECT_EQ(*times.pair, 3);
+  EXPECT_EQ(times.pair.value_or(0), 3);
   EXPECT_FALSE(parseTimes("W=1,I=1,F=1", false, "--times").pair.has_value());
   auto message = [](const std::string &text, bool pair) {
     return refusal([&] { parseTimes(text, pair, "--times"); });
