@@ -38,7 +38,11 @@ public:
       component->temporary_rows.push_back(bundle::RowCount(rows));
     for (const Interval &temporary : slots->temporaries())
       component->temporary_bytes.push_back(uint64_t(temporary.bytes));
+    component->row_flops.resize(2);
     for (auto kernel : function.getOps<KernelOp>()) {
+      count(kernel, *component);
+      if (table.dry)
+        continue;
       LaunchAttr launch = kernel.getLaunchAttr();
       if (!launch)
         return kernel.emitOpError("expects a launch (--hadal-cpu-kernels writes it)");
@@ -48,9 +52,8 @@ public:
         call->slots.emplace_back(slot.temporary, slot.index);
       call->sizes.assign(launch.getSizes().begin(), launch.getSizes().end());
       call->grid = launch.getGrid();
-      component->flops += double(launch.getFlops());
       if (launch.getRows())
-        addRows(kernel, launch, *call, *component);
+        addRows(kernel, launch, *call);
       component->calls.push_back(std::move(call));
     }
     table.components.push_back(std::move(component));
@@ -58,9 +61,21 @@ public:
   }
 
 private:
+  /// What a kernel computes, and the memory it reads and writes.
+  static void count(KernelOp kernel, bundle::ComponentT &component) {
+    double flops = 0;
+    for (Operation &op : kernel.getBody().front().without_terminator())
+      flops += flopsOf(&op);
+    component.flops += flops;
+    if (auto rows = kernel->getAttrOfType<RowClassAttr>(kRowsAttr))
+      component.row_flops[rows.getValue() == RowClass::Routed ? 1 : 0] += flops;
+    for (ValueRange values : {ValueRange(kernel.getInputs()), ValueRange(kernel.getOutputs())})
+      for (Value value : values)
+        component.bytes += double(pipe::bytesOf(cast<RankedTensorType>(value.getType())));
+  }
+
   /// How a call follows the number of rows that routing decides.
-  static void addRows(KernelOp kernel, LaunchAttr launch, bundle::KernelCallT &call,
-                      bundle::ComponentT &component) {
+  static void addRows(KernelOp kernel, LaunchAttr launch, bundle::KernelCallT &call) {
     RowGridAttr rule = launch.getRows();
     bool routed = kernel->getAttrOfType<RowClassAttr>(kRowsAttr).getValue() == RowClass::Routed;
     call.rows = routed ? bundle::RowCount::routed : bundle::RowCount::received;
@@ -68,8 +83,6 @@ private:
     call.rows_block = rule.getBlock();
     call.grid_fixed = rule.getFixed();
     call.grid_per_block = rule.getPerBlock();
-    component.row_flops.resize(2);
-    component.row_flops[routed ? 1 : 0] += double(launch.getFlops());
   }
 
   uint32_t kernelIndex(KernelOp kernel, LaunchAttr launch) {

@@ -9,6 +9,7 @@
 #include "codegen/Cpu/Passes.h"
 #include "frontend/BuildModel.h"
 #include "runtime/program/Header.h"
+#include "runtime/program/Validate.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -24,6 +25,7 @@ public:
   FailureOr<std::string> run() {
     if (failed(readAttributes()))
       return failure();
+    table.dry = module->hasAttr(kDryRunAttr);
     fillModel(table, *spec, *plan);
     Export out(table, module, *spec, *plan);
     if (failed(fillComponents(out)) || failed(fillPrograms(out)) || failed(fillParameters(out)) ||
@@ -34,6 +36,10 @@ public:
       return failure();
     flatbuffers::FlatBufferBuilder builder(1 << 20);
     builder.Finish(bundle::Bundle::Pack(builder, &table));
+    rt::Validation proof =
+        rt::validate(*flatbuffers::GetRoot<bundle::Bundle>(builder.GetBufferPointer()));
+    if (!proof.error.empty())
+      return module.emitError("cannot be executed: ") << proof.error;
     std::string_view bytes(reinterpret_cast<const char *>(builder.GetBufferPointer()),
                            builder.GetSize());
     return rt::sealBundle(bytes, *object);

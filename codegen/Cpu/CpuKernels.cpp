@@ -93,6 +93,8 @@ void keepRolled(ModuleOp kernels) {
 
 void CpuKernels::runOnOperation() {
   ModuleOp module = getOperation();
+  if (module->hasAttr(kDryRunAttr)) // everything but this
+    return;
   auto name = module->getAttrOfType<StringAttr>(kCpuAttr);
   std::string cpuName = name ? name.str() : cpu::hostCpu();
   if (!cpu::isKnownCpu(cpuName)) {

@@ -26,6 +26,9 @@ Bundle::Bundle(const std::string &path, bool execute) : file(path) {
   if (!execute)
     return;
 
+  if (root->dry())
+    throw InputError(path, "is of a dry run and holds no kernels; it can be inspected, verified "
+                           "and simulated. Compile it without --dry-run to execute it");
   if (root->target()->str() != "cpu")
     throw InputError(path,
                      "is for the target " + root->target()->str() + "; this program runs cpu");

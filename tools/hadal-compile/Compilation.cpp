@@ -28,7 +28,7 @@ int Compilation::run() {
     return code;
   for (const PipelinePhase &phase : phases) {
     if (request.dryRun && phase.makesCode)
-      return Done;
+      continue;
     PassManager manager(&context);
     phase.build(manager);
     if (failed(manager.run(*module)))
@@ -36,6 +36,8 @@ int Compilation::run() {
     if (int code = phaseDone(phase.name))
       return code;
   }
+  if (request.output.empty())
+    return Done;
   int code =
       writeOutput(request.output, [&](llvm::raw_ostream &os) { return exportBundle(*module, os); });
   return code ? code : phaseDone("export");

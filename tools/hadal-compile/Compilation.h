@@ -22,7 +22,7 @@ struct CompilationRequest {
   std::string output;
   std::string printAfter; ///< print the module after this phase
   std::string keep;       ///< write the module after each phase to this folder
-  bool dryRun = false;    ///< everything but the kernels' code and the bundle
+  bool dryRun = false;    ///< everything but the kernels' code
   bool timing = false;    ///< print the seconds of each phase
 };
 

@@ -26,7 +26,9 @@ struct Flags {
                                   cl::value_desc("phase"), cl::cat(options())};
   cl::opt<std::string> keep{"keep", cl::desc("write the module after each phase to this folder"),
                             cl::value_desc("folder"), cl::cat(options())};
-  cl::opt<bool> dryRun{"dry-run", cl::desc("everything but the kernels' code and the bundle"),
+  cl::opt<bool> dryRun{"dry-run",
+                       cl::desc("everything but the kernels' code; with -o a bundle that can be "
+                                "inspected, verified and simulated"),
                        cl::cat(options())};
   cl::opt<bool> timing{"timing", cl::desc("print the seconds of each phase to stderr"),
                        cl::cat(options())};

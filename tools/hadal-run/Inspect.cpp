@@ -100,7 +100,9 @@ void addVerify(CLI::App &app) {
       "over all ranks, and prints what was proved, the memory it needs, and ok.");
   command->add_option("bundle", *path, "the bundle (.hadal)")->required();
   command->callback([path] {
-    Bundle bundle(*path);
+    Bundle bundle(*path, /*execute=*/false);
+    if (!bundle.table().dry())
+      Bundle executable(*path);
     const Validation proof = validate(bundle.table());
     if (!proof.error.empty())
       throw InputError(*path, proof.error);
