@@ -14,6 +14,8 @@ packages=(
   libflatbuffers-dev flatbuffers-compiler nlohmann-json3-dev libcli11-dev libasio-dev
   # tests, sanitizer build, code style
   libgtest-dev libgmock-dev python3 python3-numpy python3-psutil libclang-rt-22-dev clang-tidy-22 clang-format-22
+  # ranks as processes; only tests need it
+  openmpi-bin
   # text of the quick start
   bible-kjv
 )

@@ -64,12 +64,12 @@ std::string Failure::report(int reporter, int ranks, const RankSnapshot &own) co
   const std::string self = "rank " + std::to_string(reporter);
   if (rank == reporter && kind == Kind::Failed)
     return ranks > 1 ? self + ": " + what : what;
-  std::string text = self + " at " + own.text() + ": ";
+  std::string text = self + ", " + own.text() + ": ";
   if (kind == Kind::Failed)
     text += "rank " + std::to_string(rank) + " failed: ";
   text += what;
   if (before >= 0 && rank != reporter)
-    text += "; last heard of " + seconds(before) + " before, at " + last.text();
+    text += " (last heard of " + seconds(before) + " before: " + last.text() + ")";
   return text;
 }
 

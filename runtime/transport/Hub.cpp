@@ -143,6 +143,8 @@ void Hub::lost(int rank, const std::string &reason) {
   member(rank).session = nullptr;
   if (ended || concluded())
     return;
+  if (wasStopped())
+    return gaveUp();
   Failure failure = judge.failureOf(rank, Failure::Kind::Died,
                                     name(rank) + " died: " + reason + " without a goodbye", now());
   failure.process = member(rank).process;

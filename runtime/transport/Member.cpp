@@ -127,6 +127,8 @@ void Member::receive(const json &message) {
 void Member::lost(const std::string &reason) {
   if (ended || concluded())
     return;
+  if (wasStopped())
+    return gaveUp();
   Failure failure = judge.failureOf(0, Failure::Kind::Died,
                                     "rank 0 died: " + reason + " without a goodbye", now());
   failure.process = hub;

@@ -57,7 +57,8 @@ struct RankSnapshot {
 /// One stream's part. Its thread calls these; all are cheap but enter() and leave().
 class alignas(64) StreamProgress {
 public:
-  /// The thread begins to execute a program; `names` lives until leave().
+  /// The thread begins to execute a program; `names` lives until leave(), which must come in any
+  /// case (class Program sees to it).
   void enter(const InstructionNames &names);
   void leave();
   /// Instruction `index` begins.
@@ -92,6 +93,20 @@ public:
 
   private:
     StreamProgress *before;
+  };
+
+  /// A stream is in a program while it lives.
+  class Program {
+  public:
+    Program(StreamProgress &stream, const InstructionNames &names) : stream(stream) {
+      stream.enter(names);
+    }
+    ~Program() { stream.leave(); }
+    Program(const Program &) = delete;
+    Program &operator=(const Program &) = delete;
+
+  private:
+    StreamProgress &stream;
   };
 
   StreamSnapshot snapshot() const;

@@ -76,7 +76,7 @@ void Session::send(const nlohmann::json &message) {
 void Session::writeNext() {
   asio::async_write(socket, asio::buffer(queue.front()),
                     [self = shared_from_this()](asio::error_code error, std::size_t) {
-                      if (error) {
+                      if (error || !self->open) {
                         self->queue.clear();
                         return; // the read end says why
                       }
@@ -96,8 +96,7 @@ void Session::ended(const std::string &reason) {
 }
 
 void Session::close() {
-  open = false;
-  queue.clear(); // asio keeps no part of a frame once the socket is closed
+  open = false; // a write that is under way keeps its part of the queue until it is told
   asio::error_code ignored;
   socket.close(ignored);
 }

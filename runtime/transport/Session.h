@@ -31,7 +31,7 @@ public:
   void start(OnMessage onMessage, OnClosed onClosed);
   void send(const nlohmann::json &message);
   /// Nothing is left to send.
-  bool flushed() const { return queue.empty(); }
+  bool flushed() const { return queue.empty() || !open; }
   void close();
 
 private:

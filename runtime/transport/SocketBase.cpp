@@ -7,6 +7,7 @@
 #include <asio/post.hpp>
 
 #include <csignal>
+#include <cstdio>
 #include <future>
 #include <memory>
 
@@ -55,6 +56,9 @@ void SocketBase::schedule() {
     if (error || vanished)
       return;
     const double time = now();
+    if (!concluded() && wasStopped())
+      gaveUp();
+    lastTick = time;
     if (!concluded() && options.signal && options.signal()) {
       if (signalSeen < 0) {
         signalSeen = time;
@@ -103,6 +107,15 @@ void SocketBase::decide(Failure failure) {
   armEnd(failure);
 }
 
+void SocketBase::gaveUp() {
+  char text[96];
+  std::snprintf(text, sizeof text, "rank %d did not run for %.1f s (stopped by a signal?)", rank(),
+                now() - lastTick);
+  Failure failure = ownFailure(rank(), 1, text);
+  failure.kind = Failure::Kind::Silent;
+  decide(failure);
+}
+
 void SocketBase::armEnd(const Failure &failure) {
   lastResort.expires_after(inSeconds(options.grace));
   lastResort.async_wait([this](asio::error_code error) {
@@ -111,6 +124,7 @@ void SocketBase::armEnd(const Failure &failure) {
   });
   if (failure.kind != Failure::Kind::Silent)
     return;
+  peerStopped = true;
   // A process that was stopped would stay behind. Not at once: its launcher then ends the others.
   ending.expires_after(inSeconds(options.grace / 3));
   ending.async_wait([failure](asio::error_code error) {
@@ -126,8 +140,12 @@ void SocketBase::vanish() {
   });
 }
 
+// A launcher ends all others (and wakes who was stopped) as soon as one has ended: where each rank
+// finds a failure by itself, each gets the time to.
 void SocketBase::settle() {
   const auto limit = Clock::now() + inSeconds(options.grace / 2);
+  if (peerStopped)
+    std::this_thread::sleep_until(limit);
   for (bool done = false; !done && Clock::now() < limit;) {
     auto answer = std::make_shared<std::promise<bool>>();
     std::future<bool> future = answer->get_future();

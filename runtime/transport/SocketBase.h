@@ -52,6 +52,10 @@ protected:
   /// On the thread: the run has failed. Tells the others, reports, lets the process end in a while.
   void decide(Failure failure);
   double now() const;
+  /// This process was stopped for so long that others have given it up.
+  bool wasStopped() const { return lastTick >= 0 && now() - lastTick > options.silent; }
+  /// Then: the failure is this rank's.
+  void gaveUp();
   /// Waits until `ready`, which the thread changes under `mutex` and notifies; or until the watch
   /// is raised: throws PeerError.
   template <typename Fn> void waitFor(Fn ready) {
@@ -81,8 +85,9 @@ private:
   std::mutex mutex;
   std::condition_variable changed;
   const std::chrono::steady_clock::time_point start;
-  double lastBeat = -1, signalSeen = -1;
+  double lastTick = -1, lastBeat = -1, signalSeen = -1;
   bool vanished = false;
+  std::atomic<bool> peerStopped{false}; // the failure is of that kind
   std::thread thread;
 };
 
