@@ -43,6 +43,21 @@ int placeOf(const OverlapStep &step) {
   return Start;
 }
 
+/// Where what follows an exchange in its chunk stands: beside the computation that needs it next,
+/// so that nothing waits sooner.
+int placeBehind(int place) {
+  switch (place) {
+  case CombineB:
+    return MlpB;
+  case DispatchF:
+    return MlpF;
+  case DispatchB:
+    return AttentionB;
+  default:
+    return place;
+  }
+}
+
 /// The steps of one layer of a chunk by place.
 using Layer = std::vector<std::vector<size_t>>;
 
@@ -59,7 +74,8 @@ std::vector<Layer> layersOf(const std::vector<OverlapStep> &steps) {
       }
       current = step.layer;
     }
-    int place = std::max(placeOf(step), reached);
+    int own = placeOf(step);
+    int place = own > reached ? own : std::max(own, placeBehind(reached));
     if (step.phase == ComponentPhase::WeightGradient)
       place = weights = std::max(place, weights);
     else

@@ -101,9 +101,10 @@ LogicalResult ProgramBuilder::arguments(ApplyOp apply, const Component &componen
         return apply.emitOpError(
             "uses a value that its chunk does not have; its producer has a later phase");
       if (component.written[argument] && neededLater(value, apply)) {
-        remark::missed(apply.getLoc(), remark::RemarkOpts::name("Copy").category("schedule"))
-            << remark::reason("value is updated in place while it is still needed")
-            << remark::metric("bytes", buffer.bytes());
+        remark::missed(apply.getLoc(), remark::RemarkOpts::name("Copied").category("schedule"))
+            << remark::reason(
+                   "operand {0} of @{1} is copied: it is updated, and needed behind that", argument,
+                   apply.getComponent().str());
         buffer = copyOf(buffer);
       }
     }
@@ -159,6 +160,8 @@ LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t mic
   BufferOp received;
   if ((*component)->counted && !(received = receivedOf(buffers)))
     return apply.emitOpError("works on rows that routing counts, but gets none from an exchange");
+  if (received) // what the launch waits for tells the counts, too
+    streams.before(kCompute, buffers, {});
   results(apply, **component, microBatch, received, buffers);
   Value counts = received ? Value(received) : Value();
   emitLaunch(**component, buffers, received, [&] {
