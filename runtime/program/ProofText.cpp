@@ -7,6 +7,7 @@
 #include "runtime/program/MemoryNeed.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace hadal::rt {
@@ -47,12 +48,10 @@ void print(const std::vector<Row> &rows, std::size_t texts, std::ostream &out) {
 }
 
 std::string bubbleText(const BubbleProof &bubble) {
-  std::string text = number(bubble.measured, 0);
-  if (double(long(bubble.measured)) != bubble.measured)
-    text = number(bubble.measured, 2);
-  text += bubble.condition.empty() ? " of " : " against ";
-  text += number(bubble.formula) + " = " + bubble.text;
-  return bubble.condition.empty() ? text : text + ", which holds for " + bubble.condition;
+  const bool whole = std::abs(bubble.measured - std::round(bubble.measured)) < 1e-6;
+  return number(bubble.measured, whole ? 0 : 2) + "; " + bubble.text + " = " +
+         number(bubble.formula) +
+         (bubble.condition.empty() ? "" : ", which holds for " + bubble.condition);
 }
 
 } // namespace

@@ -13,35 +13,21 @@ namespace hadal::rt {
 
 namespace {
 
-/// Spreads the time of each chunk's parts over their launches. False where a part has none (a stage
-/// that only looks up embeddings has no input gradient): then the times mean nothing.
-bool spread(const ProgramSet &set, std::size_t rank, std::vector<double> &durations) {
+/// Gives the time of a chunk to its first launch: what the chunk sends leaves at its end. False
+/// where a chunk has none (a stage that only looks up embeddings has no input gradient).
+bool assignTimes(const ProgramSet &set, std::size_t rank, std::vector<double> &durations) {
   const bundle::Program &program = set.program(rank);
-  struct Share {
-    double time = 0;
-    std::vector<std::uint32_t> launches;
-  };
-  // By chunk: forward parts, and what goes backward.
-  std::vector<std::array<Share, 2>> shares(sizeOf(program.chunks()));
-  for (std::uint32_t c = 0; c < shares.size(); ++c)
+  std::vector<double> times(sizeOf(program.chunks()), 0);
+  for (std::uint32_t c = 0; c < times.size(); ++c)
     for (const ChunkPart &part : chunkParts(program.chunks()->Get(c)->str()))
-      shares[c][part.kind != 'F'].time += part.kind == 'B' ? 2 : 1;
+      times[c] += part.kind == 'B' ? 2 : 1;
   durations.assign(sizeOf(program.instructions()), 0);
   for (std::uint32_t i = 0; i < durations.size(); ++i) {
     const bundle::Instruction &instruction = set.instruction(rank, i);
     if (instruction.opcode() == bundle::Opcode::launch && instruction.chunk() >= 0)
-      shares[std::size_t(instruction.chunk())]
-            [!instruction.phase() || instruction.phase()->string_view() != "F"]
-                .launches.push_back(i);
+      std::swap(durations[i], times[std::size_t(instruction.chunk())]);
   }
-  for (const auto &chunk : shares)
-    for (const Share &share : chunk) {
-      if (share.time > 0 && share.launches.empty())
-        return false;
-      for (std::uint32_t i : share.launches)
-        durations[i] = share.time / double(share.launches.size());
-    }
-  return true;
+  return std::all_of(times.begin(), times.end(), [](double left) { return left == 0; });
 }
 
 /// At unit times, as facts of the schedules.
@@ -70,13 +56,18 @@ BubbleProof closedForm(const bundle::Training &training, double ranks) {
 
 std::optional<BubbleProof> measureBubble(const ProgramSet &set) {
   Rendezvous::Durations durations(set.ranks.size());
-  for (std::size_t rank = 0; rank < set.ranks.size(); ++rank)
-    if (!sizeOf(set.program(rank).chunks()) || !spread(set, rank, durations[rank]))
+  bool all = true;
+  for (std::size_t rank = 0; rank < set.ranks.size(); ++rank) {
+    if (!sizeOf(set.program(rank).chunks()))
       return std::nullopt;
+    all &= assignTimes(set, rank, durations[rank]);
+  }
   Rendezvous run(set, durations, /*eager=*/true);
   if (!run.run())
     return std::nullopt; // checkProgress says why
   BubbleProof proof = closedForm(*set.table->training(), double(set.ranks.size()));
+  if (!all)
+    proof.condition = "chunks that all have work";
   for (const std::vector<double> &rank : durations)
     proof.measured =
         std::max(proof.measured, run.makespan() - std::accumulate(rank.begin(), rank.end(), 0.0));
