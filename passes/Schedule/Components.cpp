@@ -45,6 +45,17 @@ static void describe(Component &made) {
   }
 }
 
+/// What a launch computes, and the memory that its kernels read and write.
+static void measure(Component &made) {
+  for (Operation &op : made.function.front().without_terminator()) {
+    op.walk([&](Operation *inner) { made.flops += flopsOf(inner); });
+    for (ValueRange values : {ValueRange(op.getOperands()), ValueRange(op.getResults())})
+      for (Value value : values)
+        if (auto type = dyn_cast<RankedTensorType>(value.getType()); type && isBufferType(type))
+          made.bytes += double(bytesOf(type));
+  }
+}
+
 const Component *Components::find(StringRef symbol) {
   std::unique_ptr<Component> &entry = known[symbol];
   if (entry)
@@ -57,8 +68,10 @@ const Component *Components::find(StringRef symbol) {
   if (auto phase = function->getAttrOfType<PhaseKindAttr>(kPhaseAttr))
     entry->phase = phase.getValue();
   entry->usable = isUsable(function);
-  if (entry->usable)
+  if (entry->usable) {
     describe(*entry);
+    measure(*entry);
+  }
   return entry.get();
 }
 

@@ -21,7 +21,8 @@ struct Component {
   llvm::SmallVector<int64_t> sameAs; ///< by result: an earlier one that is the same value, or -1
   llvm::SmallVector<std::optional<RowCount>> rows; ///< by result: what counts its rows
   bool counted = false;                            ///< works on rows that routing counts
-  bool usable = false;                             ///< a body of one block, tensors of static shape
+  double flops = 0, bytes = 0; ///< of one launch, for the most rows there can be
+  bool usable = false;         ///< a body of one block, tensors of static shape
 };
 
 class Components {

@@ -8,33 +8,83 @@
 #include "passes/Schedule/Order.h"
 #include "passes/Schedule/Overlap.h"
 
+#include "mlir/IR/Remarks.h"
+
 using namespace mlir;
 using namespace hadal;
 using namespace hadal::pipe;
 
 namespace {
 
-OverlapStep overlapStepOf(Operation *step, Components &components) {
-  OverlapStep found;
-  PhaseKind phase = components.phaseOf(step);
-  found.phase = phase == PhaseKind::Forward          ? ComponentPhase::Forward
-                : phase == PhaseKind::WeightGradient ? ComponentPhase::WeightGradient
-                                                     : ComponentPhase::Backward;
-  if (auto exchange = dyn_cast<ExchangeOp>(step)) {
-    bool scatter = exchange.getKind() == ExchangeKind::Scatter;
-    found.kind =
-        scatter == (phase == PhaseKind::Forward) ? ComponentKind::Dispatch : ComponentKind::Combine;
-    found.layer = int64_t(exchange.getLayer());
+/// The steps of a chunk as a pair's order needs them.
+class PairSteps {
+public:
+  PairSteps(Expansion &expansion) : components(expansion.components), rates(expansion.rates) {}
+
+  std::vector<OverlapStep> of(const Steps &steps) {
+    std::vector<OverlapStep> found;
+    llvm::DenseMap<Operation *, size_t> places;
+    for (Operation *step : steps) {
+      found.push_back(describe(step));
+      for (Value operand : step->getOperands())
+        if (auto place = places.find(operand.getDefiningOp()); place != places.end())
+          found.back().after.push_back(place->second);
+      llvm::sort(found.back().after);
+      found.back().after.erase(llvm::unique(found.back().after), found.back().after.end());
+      places[step] = places.size();
+    }
     return found;
   }
-  auto apply = cast<ApplyOp>(step);
-  StringRef name = apply.getComponent();
-  found.kind = name.contains("attn")  ? ComponentKind::Attention
-               : name.contains("mlp") ? ComponentKind::Mlp
-                                      : ComponentKind::Other;
-  found.layer = int64_t(apply.getLayer().value_or(-1));
-  return found;
-}
+
+private:
+  OverlapStep describe(Operation *step) {
+    OverlapStep found;
+    PhaseKind phase = components.phaseOf(step);
+    found.phase = phase == PhaseKind::Forward          ? ComponentPhase::Forward
+                  : phase == PhaseKind::WeightGradient ? ComponentPhase::WeightGradient
+                                                       : ComponentPhase::Backward;
+    if (auto exchange = dyn_cast<ExchangeOp>(step)) {
+      bool scatter = exchange.getKind() == ExchangeKind::Scatter;
+      found.kind = scatter == (phase == PhaseKind::Forward) ? ComponentKind::Dispatch
+                                                            : ComponentKind::Combine;
+      found.layer = int64_t(exchange.getLayer());
+      found.cost = bytesOf(exchange) / rates.exchangeBytes;
+      return found;
+    }
+    auto apply = cast<ApplyOp>(step);
+    StringRef name = apply.getComponent();
+    found.kind = name.contains("attn")  ? ComponentKind::Attention
+                 : name.contains("mlp") ? ComponentKind::Mlp
+                                        : ComponentKind::Other;
+    found.layer = int64_t(apply.getLayer().value_or(-1));
+    if (const Component *component = components.find(name))
+      found.cost = (component->counted ? balance : 1) *
+                   std::max(component->flops / rates.flops, component->bytes / rates.memoryBytes);
+    return found;
+  }
+
+  /// What a rank sends where routing is balanced: every row of its layout. Notes which part of the
+  /// most rows a rank then gets.
+  double bytesOf(ExchangeOp exchange) {
+    auto rowsOf = [](Value value) {
+      return double(cast<RankedTensorType>(value.getType()).getDimSize(0));
+    };
+    double sent = rowsOf(exchange.getSendToken()), bytes = 0;
+    bool scatter = exchange.getKind() == ExchangeKind::Scatter;
+    ValueRange moved = exchange.getMoved(), payload = exchange.getPayload();
+    ValueRange received = scatter ? moved : payload;
+    for (Value value : received) {
+      auto type = cast<RankedTensorType>(value.getType());
+      bytes += sent * double(pipe::bytesOf(type)) / rowsOf(value);
+      balance = std::min(1.0, sent / rowsOf(value));
+    }
+    return bytes;
+  }
+
+  Components &components;
+  const Rates &rates;
+  double balance = 1;
+};
 
 /// The program of one rank.
 class RankGradients {
@@ -123,18 +173,28 @@ private:
     std::vector<OverlapSlot> &order = overlaps[{stageOf(forward), stageOf(backward)}];
     const Steps &front = stepsOf(forward), &back = stepsOf(backward);
     if (order.empty()) {
-      std::vector<OverlapStep> lists[2];
-      for (Operation *step : front)
-        lists[0].push_back(overlapStepOf(step, components));
-      for (Operation *step : back)
-        lists[1].push_back(overlapStepOf(step, components));
-      order = overlapAsPublished(lists[0], lists[1]);
+      PairSteps steps(expansion);
+      std::vector<OverlapStep> first = steps.of(front), second = steps.of(back);
+      order =
+          layout.overlap == "searched" ? search(first, second) : overlapAsPublished(first, second);
     }
     Work work;
     for (const OverlapSlot &slot : order)
       work.push_back(slot.backward ? std::pair(back[slot.step], microBatchOf(backward))
                                    : std::pair(front[slot.step], microBatchOf(forward)));
     return work;
+  }
+
+  std::vector<OverlapSlot> search(const std::vector<OverlapStep> &front,
+                                  const std::vector<OverlapStep> &back) {
+    std::vector<OverlapSlot> order = searchOverlap(front, back);
+    auto time = [&](const std::vector<OverlapSlot> &order) {
+      return int64_t(1e9 * timeOfOverlap(front, back, order));
+    };
+    remark::analysis(schedule.getLoc(), remark::RemarkOpts::name("Overlap").category("schedule"))
+        << remark::add("pair on rank {0}: ", rank) << remark::metric("searched_ns", time(order))
+        << remark::metric("published_ns", time(overlapAsPublished(front, back)));
+    return order;
   }
 
   /// What the micro-batch gives, when all of the stage is done with it.
@@ -180,9 +240,6 @@ LogicalResult pipe::expandGradients(Expansion &expansion, ScheduleOp schedule, f
   if (!schedule.getOrder())
     return schedule.emitOpError("has no order; --pipe-schedule-")
            << schedule.getAlgorithm() << " makes it";
-  if (expansion.layout.overlap == "searched")
-    return schedule.emitOpError(
-        "asks for overlap \"searched\", which is not there yet; supported: none, paper");
   for (int64_t rank = 0; rank < expansion.layout.ranks; ++rank)
     if (failed(RankGradients(expansion, schedule, source, stages, holders, rank).run()))
       return failure();

@@ -20,10 +20,16 @@ struct Expanded {
   }
 };
 
+/// What a search for the order of a pair reckons with, a second.
+struct Rates {
+  double flops = 1e11, memoryBytes = 1e10, exchangeBytes = 2e9;
+};
+
 /// What all programs of a module share.
 struct Expansion {
   Components &components;
   const RankLayout &layout;
+  Rates rates;
   Expanded made;
 };
 

@@ -43,8 +43,9 @@ LogicalResult checkSource(func::FuncOp program) {
 /// All programs of a module.
 class ModuleExpansion {
 public:
-  ModuleExpansion(ModuleOp module, bool early)
-      : module(module), early(early), components(module), expansion{components, layout, {}} {}
+  ModuleExpansion(ModuleOp module, bool early, const Rates &rates)
+      : module(module), early(early), components(module), expansion{components, layout, rates, {}} {
+  }
 
   LogicalResult run() {
     FailureOr<RankLayout> found = RankLayout::of(module);
@@ -126,7 +127,15 @@ struct ExpandProgramsPass : impl::ExpandProgramsPassBase<ExpandProgramsPass> {
   using ExpandProgramsPassBase::ExpandProgramsPassBase;
 
   void runOnOperation() override {
-    ModuleExpansion expansion(getOperation(), earlyWeightGradients);
+    for (double rate : {double(flops), double(memoryBytes), double(exchangeBytes)})
+      if (!(rate > 0)) {
+        getOperation().emitError(
+            "expects flops, memory-bytes and exchange-bytes to be positive; found ")
+            << rate;
+        return signalPassFailure();
+      }
+    ModuleExpansion expansion(getOperation(), earlyWeightGradients,
+                              {flops, memoryBytes, exchangeBytes});
     if (failed(expansion.run()))
       return signalPassFailure();
     programs += expansion.made().programs;

@@ -21,7 +21,14 @@ enum class ComponentPhase : uint8_t { Forward, Backward, WeightGradient };
 struct OverlapStep {
   ComponentKind kind = ComponentKind::Other;
   ComponentPhase phase = ComponentPhase::Forward;
-  int64_t layer = -1; ///< -1: outside the layers
+  int64_t layer = -1;        ///< -1: outside the layers
+  double cost = 0;           ///< how long it takes
+  std::vector<size_t> after; ///< steps of its chunk that it needs
+
+  /// Runs beside what computes.
+  bool exchanges() const {
+    return kind == ComponentKind::Dispatch || kind == ComponentKind::Combine;
+  }
 };
 
 /// A step of the pair, by its index in its chunk.
@@ -39,6 +46,18 @@ struct OverlapSlot {
 /// that stood before it.
 std::vector<OverlapSlot> overlapAsPublished(const std::vector<OverlapStep> &forward,
                                             const std::vector<OverlapStep> &backward);
+
+/// The best order by `cost` and `after` among the published one, one chunk behind the other, and
+/// list schedules of both under several priorities. What computes keeps its order within a chunk,
+/// but for weight gradients; so do exchanges, and weight gradients among each other.
+std::vector<OverlapSlot> searchOverlap(const std::vector<OverlapStep> &forward,
+                                       const std::vector<OverlapStep> &backward);
+
+/// How long a pair takes in this order on two streams, one that computes and one that exchanges;
+/// each runs its steps in turn, and a step waits for those that it is `after`.
+double timeOfOverlap(const std::vector<OverlapStep> &forward,
+                     const std::vector<OverlapStep> &backward,
+                     const std::vector<OverlapSlot> &order);
 
 } // namespace hadal::pipe
 

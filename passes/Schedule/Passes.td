@@ -41,8 +41,9 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
     pipeline rank, in the rank's order: a part of it is all applications of its phase on the stage that the rank has in
     its direction, outputs carry the micro-batch behind a dot, tokens are windows of one input. With
     `early-weight-gradients` a W comes as soon as what it needs is there (W that add to one accumulator keep their order),
-    so that the stash is small. The parts of an overlapped pair are interleaved as the schedule's `overlap` says. A
-    batch of transfers stands on a stream of its own; events order the streams, where one needs what another makes and
+    so that the stash is small. The parts of an overlapped pair are interleaved as the schedule's `overlap` says:
+    none, as published, or searched with a cost model (FLOPs and bytes over rates; as many rows as balanced routing gives).
+    A batch of transfers stands on a stream of its own; events order the streams, where one needs what another makes and
     nowhere else.
 
     Accumulators are zeroed at the start of a program that adds to them. The second half of the micro-batches adds to
@@ -57,6 +58,9 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
   let options = [
     Option<"earlyWeightGradients", "early-weight-gradients", "bool", /*default=*/"true",
            "weight gradients as soon as what they need is there">,
+    Option<"flops", "flops", "double", /*default=*/"1e11", "overlap searched: what a rank computes in a second">,
+    Option<"memoryBytes", "memory-bytes", "double", /*default=*/"1e10", "the bytes it reads and writes">,
+    Option<"exchangeBytes", "exchange-bytes", "double", /*default=*/"2e9", "the bytes it sends to other members">,
   ];
   let statistics = [
     Statistic<"programs", "programs", "programs expanded">,
