@@ -92,7 +92,8 @@ private:
   void move(const OrderTransfer &transfer) {
     const Part &part = transfer.part;
     if (transfer.send) {
-      if (!computed.count(part) && !(part.kind == 'B' && computed.count(withKind(part, 'I'))))
+      const bool computedInHalves = part.kind == 'B' && computed.count(withKind(part, 'I'));
+      if (!computed.count(part) && !computedInHalves)
         fail("found " + transfer.text() + " before " + part.text() + "; allowed is after it");
       if (sourceOf(order, part, transfer.peer) != rank)
         fail("found " + transfer.text() + "; rank " + std::to_string(transfer.peer) +
