@@ -63,8 +63,8 @@ def Hadal_CombineMembersOp : Hadal_ForwardOp<"combine_members"> {
 def Hadal_RowClassEnum : Hadal_Enum<"RowClass", "which number of rows routing decides", [
   I32EnumCase<"Received", 0, "received">,
   I32EnumCase<"Routed", 1, "routed">]>;
-/// `hadal.rows` of an argument or result of a component, of a kernel, of an op before kernels are formed: its rows are the tokens that
-/// the rank received, or the pairs of such a token and an expert of the rank. The type has the most there can be.
+/// `hadal.rows` of an argument or result of a component, of a kernel, of an op before kernels are formed: its rows are the
+/// tokens that the rank received, or the pairs of such a token and an expert of the rank. The type has the most there can be.
 def Hadal_RowClassAttr : Hadal_EnumAttr<Hadal_RowClassEnum, "rows">;
 
 def Hadal_ExchangeEnum : Hadal_Enum<"ExchangeKind", "which way rows go between the members", [
