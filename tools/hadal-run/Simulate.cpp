@@ -2,9 +2,11 @@
 //
 // hadal-run simulate.
 
+#include "runtime/program/Bundle.h"
 #include "runtime/simulate/Drawing.h"
 #include "runtime/simulate/Order.h"
 #include "runtime/simulate/Pair.h"
+#include "runtime/simulate/Program.h"
 #include "runtime/simulate/Report.h"
 #include "runtime/support/Error.h"
 #include "runtime/trace/ChromeTrace.h"
@@ -19,7 +21,8 @@ namespace hadal::rt {
 namespace {
 
 struct SimulateFlags {
-  std::string bundle, order, times, pair, report, trace;
+  std::string bundle, costs, order, times, pair, report, trace;
+  int ranksPerNode = 8;
 };
 
 } // namespace
@@ -55,11 +58,38 @@ static void simulatePair(const SimulateFlags &flags) {
   printPair(measured, simulated, std::cout);
 }
 
+static void simulateBundle(const SimulateFlags &flags) {
+  if (!flags.times.empty())
+    throw InputError("--times", "goes with --order; a bundle's times come from --costs");
+  if (flags.ranksPerNode < 1)
+    throw InputError("--ranks-per-node",
+                     std::to_string(flags.ranksPerNode) + "; allowed are numbers from 1");
+  const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
+  const Bundle bundle(flags.bundle, /*execute=*/false);
+  const ProgramRun run(bundle.table(), costs, flags.ranksPerNode);
+  if (!flags.trace.empty()) {
+    ChromeTrace trace(flags.trace);
+    run.trace("predicted", trace);
+    trace.finish();
+  }
+  if (!flags.report.empty())
+    writeReport(flags.report, run.report());
+  run.print(std::cout);
+}
+
 void addSimulate(CLI::App &app) {
   auto flags = std::make_shared<SimulateFlags>();
   CLI::App *command = app.add_subcommand(
       "simulate", "Tells before any launch how long a schedule takes and where it waits.");
-  command->add_option("bundle", flags->bundle, "a bundle (.hadal): not supported yet");
+  command->add_option("bundle", flags->bundle,
+                      "a bundle (.hadal), also of a dry run: one training step over all its ranks");
+  command->add_option("--costs", flags->costs,
+                      "with a bundle: rates of a machine, measured times of components or times of "
+                      "kinds of components (JSON; default: closed forms for a few CPU cores)");
+  command
+      ->add_option("--ranks-per-node", flags->ranksPerNode,
+                   "with a bundle: consecutive ranks that share a node")
+      ->capture_default_str();
   command->add_option("--order", flags->order,
                       "an order, as hadal-compile --schedule-only prints it");
   command->add_option("--times", flags->times,
@@ -70,13 +100,14 @@ void addSimulate(CLI::App &app) {
   command->add_option("--trace", flags->trace,
                       "write a trace into this file, for Perfetto or chrome://tracing");
   command->callback([flags] {
+    if (flags->bundle.empty() + flags->order.empty() + flags->pair.empty() != 2)
+      throw InputError("simulate", "one of a bundle, --order and --pair is needed");
     if (!flags->bundle.empty())
-      throw InputError("simulate",
-                       "found " + flags->bundle +
-                           "; bundles are not supported yet, supported are --order and --pair");
-    if (flags->order.empty() == flags->pair.empty())
-      throw InputError("simulate", "one of --order and --pair is needed");
-    flags->pair.empty() ? simulateOrder(*flags) : simulatePair(*flags);
+      simulateBundle(*flags);
+    else if (!flags->order.empty())
+      simulateOrder(*flags);
+    else
+      simulatePair(*flags);
     if (!std::cout.flush())
       throw RunError("the output cannot be written");
   });
