@@ -8,6 +8,7 @@
 #include "runtime/transport/Collectives.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace hadal::rt {
 
@@ -20,6 +21,18 @@ std::int64_t Executor::rowsBy(std::int64_t counts, RowCount rows) const {
   const View &view = buffers[std::size_t(counts)];
   const std::int64_t columns = view.shape.back();
   return view.as<std::int64_t>()[(rows == RowCount::routed ? 2 * columns : columns) - 1];
+}
+
+void Executor::exchangeCountsOf(const Lane &lane, const Step &step) {
+  const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
+  const auto *send = buffers[instruction.operands()->Get(0)].as<std::int64_t>();
+  auto *received = buffers[instruction.operands()->Get(1)].as<std::int64_t>();
+  exchangeCounts(lane, experts, send, received);
+  if (spanning)
+    exchanged.push_back({step.instruction,
+                         std::accumulate(send, send + experts.size(), std::int64_t(0)),
+                         rowsBy(instruction.operands()->Get(1), RowCount::received),
+                         rowsBy(instruction.operands()->Get(1), RowCount::routed)});
 }
 
 /// Bytes of a row: what lies behind the first dimension.
@@ -91,6 +104,18 @@ void Executor::moveRows(const Lane &lane, const Step &step) {
   const RowsRoute route{operand(count - 3).as<std::int64_t>(),
                         operand(count - 2).as<std::int32_t>(),
                         operand(count - 1).as<std::int64_t>()};
+  const std::int64_t sent = route.offsets[experts.size()], arrived = route.received[experts.size()];
+  for (std::uint32_t i = 0; i < pairs; ++i) {
+    const std::uint32_t received = instruction.operands()->Get(scatter ? pairs + i : i);
+    if (live[received] >= 0 && live[received] != arrived)
+      throw RunError("buffer " + program.buffers()->Get(received)->name()->str() + " has " +
+                     std::to_string(live[received]) + " rows; " + std::to_string(arrived) +
+                     " arrive");
+    if (const View &places = scatter ? operand(count - 2) : operand(pairs + i);
+        places.shape.empty() || sent > places.shape[0])
+      throw RunError(std::to_string(sent) + " rows are sent; there is room for " +
+                     std::to_string(places.shape.empty() ? 0 : places.shape[0]));
+  }
   (scatter ? scatterRows : gatherRows)(lane, experts, tensors, route);
 }
 
@@ -104,8 +129,7 @@ void Executor::communicate(Stream &stream, const Step &step) {
                   stream.launches ? &pool : nullptr};
   switch (step.kind) {
   case Step::ExchangeCounts:
-    return exchangeCounts(lane, experts, operand(0).as<std::int64_t>(),
-                          operand(1).as<std::int64_t>());
+    return exchangeCountsOf(lane, step);
   case Step::ScatterRows:
   case Step::GatherRows:
     return moveRows(lane, step);

@@ -190,10 +190,19 @@ void Executor::execute(Stream &stream, const Step &step) {
 }
 
 /// Where tests let a rank die or stall: named by opcode and by phase.
-static void maybeFail(int rank, std::int64_t step, const bundle::Instruction &instruction) {
-  faultAt(rank, step, bundle::EnumNameOpcode(instruction.opcode()));
-  if (instruction.phase())
-    faultAt(rank, step, instruction.phase()->string_view());
+void Executor::maybeFail(const Step &step) const {
+  if (!links.transport)
+    return;
+  auto at = [&](std::uint32_t index) {
+    const bundle::Instruction &instruction = *program.instructions()->Get(index);
+    faultAt(links.rank(), this->step, bundle::EnumNameOpcode(instruction.opcode()));
+    if (instruction.phase())
+      faultAt(links.rank(), this->step, instruction.phase()->string_view());
+  };
+  at(step.instruction);
+  if (step.kind == Step::Messages)
+    for (std::size_t i = step.first + 1; i < step.first + step.count; ++i)
+      at(messages[i].instruction);
 }
 
 namespace {
@@ -230,8 +239,7 @@ void Executor::runStream(Stream &stream) {
       at = step.instruction;
       if (stream.progress)
         stream.progress->at(at);
-      if (links.transport)
-        maybeFail(links.rank(), this->step, *program.instructions()->Get(at));
+      maybeFail(step);
       const std::int64_t start = spanning ? now() : 0;
       execute(stream, step);
       if (spanning)
@@ -282,6 +290,7 @@ void Executor::run(std::int64_t step) {
     forbidGaps();
   for (const std::unique_ptr<Stream> &stream : streams)
     stream->spans.clear();
+  exchanged.clear();
   if (streams.size() == 1)
     return runStream(*streams[0]);
   events->reset();

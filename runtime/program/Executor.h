@@ -57,6 +57,13 @@ struct InstructionSpan {
   std::int64_t start, end;
 };
 
+/// What an exchange_counts told: rows this rank sends and receives, pairs of token and expert among
+/// the latter.
+struct ExchangedRows {
+  std::uint32_t instruction;
+  std::int64_t sent, received, routed;
+};
+
 class Executor : public InstructionNames {
 public:
   /// Prepares the program `name` of this rank. Throws InputError when there is none, or when it is
@@ -81,7 +88,7 @@ public:
   double scalar(const std::string &name) const;
 
   const bundle::Program &table() const { return program; }
-  /// "instruction 17 (mlp_moe_F, layer 3, micro-batch 2)".
+  /// "program gradients: mlp_moe_F, layer 3, micro-batch 2".
   std::string describe(std::uint32_t instruction) const override;
 
   /// Floating-point operations of one run as the compiler counted them (the most there can be,
@@ -95,6 +102,8 @@ public:
   void keepSpans(bool on) { spanning = on; }
   /// Of the last run, by stream.
   const std::vector<InstructionSpan> &spans(std::uint32_t stream) const;
+  /// Of the last run with spans, in the order of one stream.
+  const std::vector<ExchangedRows> &exchanges() const { return exchanged; }
 
   /// Instead of its kernels a launch calls this, with the rows that were received and routed (-1
   /// where it has none).
@@ -147,7 +156,7 @@ private:
   struct Message {
     bool sends;
     int peer;
-    std::uint32_t buffer;
+    std::uint32_t buffer, instruction;
   };
   struct Stream {
     explicit Stream(MemoryCounter &counter) : staging(counter) {}
@@ -178,17 +187,21 @@ private:
   void runStream(Stream &stream);
   void runThreads();
   void execute(Stream &stream, const Step &step);
+  void maybeFail(const Step &step) const;
   void runCalls(const Step &step, StreamProgress *progress);
   void runRowCalls(const Step &step, StreamProgress *progress);
   void launch(const Call &call, StreamProgress *progress);
   void forbidGaps();
   void forbidGaps(const bundle::Component &component);
+  std::string textOf(std::uint32_t instruction) const;
+  std::string instructionAt(std::uint32_t instruction) const;
   std::string place(std::uint32_t instruction) const;
   std::string shapes(std::uint32_t instruction) const;
 
   // Communicate.cpp
   void communicate(Stream &stream, const Step &step);
   void exchangeMessages(Stream &stream, const Step &step);
+  void exchangeCountsOf(const Lane &lane, const Step &step);
   void moveRows(const Lane &lane, const Step &step);
   void allocateRows(const bundle::Instruction &instruction);
   void freeRows(std::uint32_t buffer);
@@ -220,6 +233,7 @@ private:
   double totalFlops = 0;
   std::int64_t step = -1;
   bool timing = false, spanning = false;
+  std::vector<ExchangedRows> exchanged;
   Pace pace;
   std::vector<KernelCost> times; // by kernel
 };

@@ -129,8 +129,9 @@ void Executor::prepareStreams() {
 
 void Executor::requireLinks(std::uint32_t index) const {
   if (!links.transport)
-    throw InputError(bundle.path(), describe(index) + ": is for several ranks; start them with "
-                                                      "--local-ranks or mpirun");
+    throw InputError(bundle.path(), instructionAt(index) +
+                                        ": is for several ranks; start them with "
+                                        "--local-ranks or mpirun");
 }
 
 void Executor::prepareStep(Stream &stream, std::uint32_t index) {
@@ -148,7 +149,7 @@ void Executor::prepareStep(Stream &stream, std::uint32_t index) {
     if (buffers[instruction.operands()->Get(0)].bytes() !=
         buffers[instruction.operands()->Get(1)].bytes())
       throw InputError(bundle.path(),
-                       describe(index) + ": copies between buffers of different sizes");
+                       instructionAt(index) + ": copies between buffers of different sizes");
     break;
   case Opcode::record:
     step.kind = Step::Record;
@@ -198,7 +199,7 @@ void Executor::prepareStep(Stream &stream, std::uint32_t index) {
     step.kind = Step::AllReduce;
     break;
   default:
-    throw InputError(bundle.path(), describe(index) + ": is of an opcode that is not known");
+    throw InputError(bundle.path(), instructionAt(index) + ": is of an opcode that is not known");
   }
   stream.steps.push_back(step);
 }
@@ -241,7 +242,8 @@ Executor::Step Executor::prepareLaunch(const bundle::Instruction &instruction,
     for (std::uint32_t s = 0; s < countOf(call.sizes()); ++s)
       sizes.push_back(call.sizes()->Get(s));
     if (call.rows() != RowCount::fixed && instruction.counts() < 0)
-      throw InputError(bundle.path(), describe(index) + ": works on routed rows without counts");
+      throw InputError(bundle.path(),
+                       instructionAt(index) + ": works on routed rows without counts");
   }
   if (dynamic || !rows.patches.empty()) {
     step.kind = Step::RowCalls;
@@ -255,7 +257,7 @@ Executor::Step Executor::prepareLaunch(const bundle::Instruction &instruction,
 void Executor::prepareMessage(Stream &stream, std::uint32_t index) {
   const bundle::Instruction &instruction = *program.instructions()->Get(index);
   if (instruction.peer() < 0 || instruction.peer() >= grid->pipelineRanks)
-    throw InputError(bundle.path(), describe(index) + ": there is no pipeline rank " +
+    throw InputError(bundle.path(), instructionAt(index) + ": there is no pipeline rank " +
                                         std::to_string(instruction.peer()));
   const bool joins = !stream.steps.empty() && stream.steps.back().kind == Step::Messages &&
                      instruction.batch() >= 0 &&
@@ -266,7 +268,7 @@ void Executor::prepareMessage(Stream &stream, std::uint32_t index) {
     stream.steps.push_back({Step::Messages, index, messages.size(), 0});
   messages.push_back({instruction.opcode() == Opcode::send,
                       grid->rankOf(instruction.peer(), grid->place(links.rank()).replica),
-                      instruction.operands()->Get(0)});
+                      instruction.operands()->Get(0), index});
   ++stream.steps.back().count;
 }
 
@@ -276,7 +278,7 @@ Executor::Step Executor::prepareSum(const bundle::Instruction &instruction, std:
   ShardedSum sum;
   sum.members = grid->members(group, links.rank());
   if (grid->position(group, links.rank()) < 0)
-    throw InputError(bundle.path(), describe(index) + ": its group has other ranks only");
+    throw InputError(bundle.path(), instructionAt(index) + ": its group has other ranks only");
   sum.elements = buffers[instruction.operands()->Get(0)].elements;
   const auto holders = std::int64_t(sum.members.size());
   constexpr std::int64_t kNormBlock = 65536; // shards end at block borders
@@ -286,7 +288,7 @@ Executor::Step Executor::prepareSum(const bundle::Instruction &instruction, std:
   for (std::uint32_t t = 0; t < countOf(instruction.terms()); ++t) {
     const bundle::Term &term = *instruction.terms()->Get(t);
     if (term.rank() >= countOf(group.pipeline_ranks()) || term.sum() > sum.sums.size())
-      throw InputError(bundle.path(), describe(index) + ": a term of its sum is out of range");
+      throw InputError(bundle.path(), instructionAt(index) + ": a term of its sum is out of range");
     if (term.sum() == sum.sums.size())
       sum.sums.emplace_back();
     const auto first = sum.members.begin() + std::ptrdiff_t(term.rank() * replicas);

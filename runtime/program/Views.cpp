@@ -10,9 +10,8 @@
 
 namespace hadal::rt {
 
-std::string Executor::describe(std::uint32_t index) const {
-  if (index >= countOf(program.instructions()))
-    return {};
+/// What an instruction does.
+std::string Executor::textOf(std::uint32_t index) const {
   const bundle::Instruction &instruction = *program.instructions()->Get(index);
   std::string text = bundle::EnumNameOpcode(instruction.opcode());
   if (instruction.opcode() == bundle::Opcode::launch)
@@ -27,8 +26,18 @@ std::string Executor::describe(std::uint32_t index) const {
     text += ", layer " + std::to_string(instruction.layer());
   if (instruction.micro_batch() >= 0)
     text += ", micro-batch " + std::to_string(instruction.micro_batch());
+  return text;
+}
+
+std::string Executor::describe(std::uint32_t index) const {
+  if (index >= countOf(program.instructions()))
+    return {};
+  return "program " + program.name()->str() + ": " + textOf(index);
+}
+
+std::string Executor::instructionAt(std::uint32_t index) const {
   return "program " + program.name()->str() + ": instruction " + std::to_string(index) + " (" +
-         text + ")";
+         textOf(index) + ")";
 }
 
 /// Rank, step and instruction.
@@ -38,7 +47,7 @@ std::string Executor::place(std::uint32_t index) const {
     text = "rank " + std::to_string(links.rank()) + ": ";
   if (step >= 0)
     text += "step " + std::to_string(step) + ": ";
-  return text + describe(index);
+  return text + instructionAt(index);
 }
 
 /// ", tokens i32 [4, 257], ...".

@@ -211,7 +211,7 @@ std::unique_ptr<bundle::BundleT> exchanging(std::int64_t most) {
   const auto back = maker.buffer("back", StorageKind::output, {4, 16});
   const auto received = maker.arena("received", {2, 3}, bundle::DType::i64);
   const auto there = maker.rows("there", RowCount::received, most);
-  const auto routed = maker.rows("routed", RowCount::routed, most);
+  const auto routed = maker.rows("routed", RowCount::routed, 8);
   maker.add(Opcode::exchange_counts, kExperts, {send, received});
   for (std::uint32_t buffer : {there, routed})
     maker.add(Opcode::allocate, kExperts, {buffer}).counts = int(received);
