@@ -4,11 +4,13 @@
 
 #include "runtime/train/Profile.h"
 
+#include "runtime/program/MemoryNeed.h"
 #include "runtime/transport/Collectives.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <map>
 
 namespace hadal::rt {
 
@@ -74,10 +76,26 @@ void addTimes(const Executor &program, RankTimes &times) {
   times.exposed += double(lengthOf(joined(std::move(both))) - lengthOf(busy)) * 1e-9;
 }
 
-Profile::Profile(Rank &rank, TrainingStep &training, bool on)
-    : rank(rank), training(training), on(on) {
+Profile::Profile(Rank &rank, TrainingStep &training, bool on, bool evaluates)
+    : rank(rank), training(training), on(on), programs{"gradients", "update"} {
+  if (evaluates)
+    programs.push_back("evaluate");
   training.gradients.keepSpans(on);
   training.update.keepSpans(on);
+}
+
+void Profile::measureMemory() {
+  const auto pipelineRank = std::uint32_t(rank.layout.place().pipelineRank);
+  std::map<const bundle::Instruction *, ExchangeRows> rows;
+  for (const ExchangedRows &came : training.gradients.exchanges())
+    rows[training.gradients.table().instructions()->Get(came.instruction)] = {
+        came.received, came.routed, came.sent};
+  const MemoryShares need = memoryNeed(
+      rank.bundle.table(), pipelineRank, programs,
+      [&](const bundle::Instruction &counts, const ExchangeRows &) { return rows[&counts]; });
+  memory.peak = totalOf(rank.store.memory().peak());
+  memory.foretold = std::max(memory.foretold, need.total());
+  memory.worst = memoryNeed(rank.bundle.table(), pipelineRank, programs, nullptr).total();
 }
 
 /// Rows that each rank's experts got, relative to the mean over ranks.
@@ -104,12 +122,17 @@ std::vector<double> Profile::expertRows(const StepMetrics &metrics) const {
   return rows;
 }
 
-std::string Profile::step(const StepMetrics &metrics) const {
+std::string Profile::step(const StepMetrics &metrics) {
   if (!on)
     return {};
-  RankTimes own;
-  addTimes(training.gradients, own);
-  addTimes(training.update, own);
+  struct Report {
+    RankTimes times;
+    RankMemory memory;
+  } own;
+  addTimes(training.gradients, own.times);
+  addTimes(training.update, own.times);
+  measureMemory();
+  own.memory = memory;
   Transport &transport = rank.context.transport;
   const std::vector<Bytes> all =
       gather(transport, everyone(transport), kMainChannel, 0, &own, sizeof own);
@@ -117,15 +140,18 @@ std::string Profile::step(const StepMetrics &metrics) const {
     return {};
   const std::vector<double> experts = expertRows(metrics);
   std::string table = "step " + std::to_string(metrics.step) +
-                      ", ms\n  rank     total      busy   waiting   exposed communication"
-                      "    bubble   expert load";
+                      ", ms and MB\n  rank     total      busy   waiting   exposed communication"
+                      "    bubble   expert load   peak memory   foretold   worst case";
   for (std::size_t r = 0; r < all.size(); ++r) {
-    RankTimes times;
-    std::memcpy(&times, all[r].data(), sizeof times);
-    char line[200];
-    std::snprintf(line, sizeof line, "\n  %4zu %9.2f %9.2f %9.2f %23.2f %9.2f %13.2f", r,
+    Report report;
+    std::memcpy(&report, all[r].data(), sizeof report);
+    const RankTimes &times = report.times;
+    char line[240];
+    std::snprintf(line, sizeof line,
+                  "\n  %4zu %9.2f %9.2f %9.2f %23.2f %9.2f %13.2f %13.3f %10.3f %12.3f", r,
                   times.total * 1e3, times.busy * 1e3, times.waiting() * 1e3, times.exposed * 1e3,
-                  times.bubble() * 1e3, experts[r]);
+                  times.bubble() * 1e3, experts[r], double(report.memory.peak) * 1e-6,
+                  double(report.memory.foretold) * 1e-6, double(report.memory.worst) * 1e-6);
     table += line;
   }
   return table;

@@ -23,22 +23,31 @@ struct RankTimes {
   double bubble() const { return waiting() - exposed; }
 };
 
+/// Bytes of one rank: the most that the runtime has had, the most that the bundle foretells for the
+/// rows that came, and what it foretells for the worst case.
+struct RankMemory {
+  std::uint64_t peak = 0, foretold = 0, worst = 0;
+};
+
 /// Adds the last run of a program.
 void addTimes(const Executor &program, RankTimes &times);
 
 class Profile {
 public:
-  /// Does nothing unless `on`.
-  Profile(Rank &rank, TrainingStep &training, bool on);
+  /// Does nothing unless `on`. `evaluates`: the rank keeps program evaluate, too.
+  Profile(Rank &rank, TrainingStep &training, bool on, bool evaluates);
   /// All ranks call it after a step. The table at rank 0, else "".
-  std::string step(const StepMetrics &metrics) const;
+  std::string step(const StepMetrics &metrics);
 
 private:
   std::vector<double> expertRows(const StepMetrics &metrics) const;
+  void measureMemory();
 
   Rank &rank;
   TrainingStep &training;
   bool on;
+  std::vector<std::string> programs;
+  RankMemory memory;
 };
 
 } // namespace hadal::rt

@@ -46,7 +46,7 @@ public:
     std::optional<Progress> bar;
     if (rank.first())
       progress = &bar.emplace(step, options.steps);
-    Profile profile(rank, training, options.profile);
+    Profile profile(rank, training, options.profile, validation != nullptr);
     while (step < options.steps && !stopped)
       oneStep(training, metricsFile, profile);
     progress = nullptr;
