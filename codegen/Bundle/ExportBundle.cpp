@@ -39,7 +39,7 @@ public:
     rt::Validation proof =
         rt::validate(*flatbuffers::GetRoot<bundle::Bundle>(builder.GetBufferPointer()));
     if (!proof.error.empty())
-      return module.emitError("cannot be executed: ") << proof.error;
+      return emitError(module.getLoc(), "cannot be executed: ") << proof.error;
     std::string_view bytes(reinterpret_cast<const char *>(builder.GetBufferPointer()),
                            builder.GetSize());
     return rt::sealBundle(bytes, *object);
