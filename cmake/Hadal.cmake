@@ -21,6 +21,8 @@
 #   hadal_add_folders()
 #       adds every child folder that has a CMakeLists.txt; a new folder is found at the next build.
 #
+# In a build of the runtime alone (HADAL_RUNTIME_ONLY, the preset `thread`) libraries and tests with MLIR are left out.
+#
 # Sources include each other by the path from the top ("dialects/Hadal/Hadal.h").
 
 set(HADAL_COMPILER_FLAGS -O1 -fno-semantic-interposition)
@@ -33,19 +35,21 @@ endif()
 
 # --- MLIR: one usage requirement and one precompiled header for all compiler libraries --------------------------------
 
-add_library(hadal_mlir_options INTERFACE)
-target_include_directories(hadal_mlir_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
-target_include_directories(hadal_mlir_options SYSTEM INTERFACE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
-# NDEBUG always: Debian's LLVM is built without assertions, and its debug hooks do not exist in the libraries.
-target_compile_definitions(hadal_mlir_options INTERFACE NDEBUG)
-target_compile_options(hadal_mlir_options INTERFACE ${HADAL_LLVM_DEFINITIONS} ${HADAL_COMPILER_FLAGS})
-target_link_libraries(hadal_mlir_options INTERFACE MLIR LLVM)
+if(NOT HADAL_RUNTIME_ONLY)
+  add_library(hadal_mlir_options INTERFACE)
+  target_include_directories(hadal_mlir_options INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+  target_include_directories(hadal_mlir_options SYSTEM INTERFACE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+  # NDEBUG always: Debian's LLVM is built without assertions, and its debug hooks do not exist in the libraries.
+  target_compile_definitions(hadal_mlir_options INTERFACE NDEBUG)
+  target_compile_options(hadal_mlir_options INTERFACE ${HADAL_LLVM_DEFINITIONS} ${HADAL_COMPILER_FLAGS})
+  target_link_libraries(hadal_mlir_options INTERFACE MLIR LLVM)
 
-# ccache takes a precompiled header for the same one only if it carries no time stamp.
-add_library(hadal_mlir_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/MlirHeaders.cpp)
-target_link_libraries(hadal_mlir_pch PRIVATE hadal_mlir_options)
-target_compile_options(hadal_mlir_pch PRIVATE -fno-exceptions "SHELL:-Xclang -fno-pch-timestamp")
-target_precompile_headers(hadal_mlir_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/MlirHeaders.h)
+  # ccache takes a precompiled header for the same one only if it carries no time stamp.
+  add_library(hadal_mlir_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/MlirHeaders.cpp)
+  target_link_libraries(hadal_mlir_pch PRIVATE hadal_mlir_options)
+  target_compile_options(hadal_mlir_pch PRIVATE -fno-exceptions "SHELL:-Xclang -fno-pch-timestamp")
+  target_precompile_headers(hadal_mlir_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/MlirHeaders.h)
+endif()
 
 # _hadal_configure(TARGET MLIR EXCEPTIONS HOT): flags, includes and precompiled header of one target.
 function(_hadal_configure target mlir exceptions hot)
@@ -123,6 +127,9 @@ endfunction()
 
 function(hadal_add_library target)
   cmake_parse_arguments(ARG "MLIR;HOT;EXCEPTIONS" "" "LINK;TABLEGEN" ${ARGN})
+  if(ARG_MLIR AND HADAL_RUNTIME_ONLY)
+    return()
+  endif()
   add_library(${target} STATIC ${ARG_UNPARSED_ARGUMENTS})
   _hadal_configure(${target} "${ARG_MLIR}" "${ARG_EXCEPTIONS}" "${ARG_HOT}")
   if(ARG_LINK)
@@ -146,6 +153,9 @@ endfunction()
 
 function(hadal_add_unit_test target)
   cmake_parse_arguments(ARG "MLIR;EXCEPTIONS" "" "LINK" ${ARGN})
+  if(ARG_MLIR AND HADAL_RUNTIME_ONLY)
+    return()
+  endif()
   if(NOT target MATCHES "Tests$")
     message(FATAL_ERROR "hadal_add_unit_test(${target}): the name of a unit test ends in Tests")
   endif()

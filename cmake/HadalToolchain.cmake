@@ -31,8 +31,15 @@ add_compile_options(-fPIC)
 add_compile_options(-Wall -Wextra -Wno-unused-parameter -ffp-contract=off -fvisibility-inlines-hidden)
 add_link_options(-fuse-ld=lld -Wl,--gc-sections)
 
-option(HADAL_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
-if(HADAL_SANITIZE)
+set(HADAL_SANITIZE OFF CACHE STRING
+  "ON: AddressSanitizer and UndefinedBehaviorSanitizer; thread: ThreadSanitizer, of the runtime alone")
+set(HADAL_RUNTIME_ONLY OFF)
+if(HADAL_SANITIZE STREQUAL "thread")
+  # LLVM's shared libraries are not instrumented, and the compiler is one thread: the runtime is what this is for.
+  set(HADAL_RUNTIME_ONLY ON)
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -gline-tables-only)
+  add_link_options(-fsanitize=thread)
+elseif(HADAL_SANITIZE)
   # LLVM's shared libraries are not instrumented and carry type information of another build: no vptr check.
   set(sanitize -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
   add_compile_options(${sanitize} -fno-omit-frame-pointer -gline-tables-only)

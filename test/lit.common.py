@@ -13,6 +13,10 @@ if config.sanitize:
     config.environment["ASAN_SYMBOLIZER_PATH"] = config.llvm_tools_dir + "/llvm-symbolizer"
     config.available_features.add("sanitize")
 
+if config.sanitize_threads:
+    config.environment["TSAN_OPTIONS"] = "halt_on_error=1:second_deadlock_stack=1"
+    config.environment["TSAN_SYMBOLIZER_PATH"] = config.llvm_tools_dir + "/llvm-symbolizer"
+
 supported, _ = lit_config.maxIndividualTestTimeIsSupported
 if supported:
-    lit_config.maxIndividualTestTime = 900 if config.sanitize else 300
+    lit_config.maxIndividualTestTime = 900 if config.sanitize or config.sanitize_threads else 300

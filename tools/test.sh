@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tools/test.sh [PRESET]: set-up, configuration, build and all tests of a preset (release, or sanitize). The last line is
-# "N passed, N failed" over all runners; the exit code is 0 only when something ran and nothing failed.
+# tools/test.sh [PRESET]: set-up, configuration, build and all tests of a preset (release, sanitize, or thread). The last
+# line is "N passed, N failed" over all runners; the exit code is 0 only when something ran and nothing failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tools/phases.sh
@@ -20,9 +20,9 @@ step() {
 }
 
 case $preset in
-  release | sanitize) ;;
+  release | sanitize | thread) ;;
   *)
-    echo "error: PRESET: found '$preset'; allowed: release, sanitize" >&2
+    echo "error: PRESET: found '$preset'; allowed: release, sanitize, thread" >&2
     exit 2
     ;;
 esac
