@@ -3,6 +3,7 @@
 // Kernels and components of a bundle.
 
 #include "codegen/Bundle/Tables.h"
+#include "dialects/Pipe/Stored.h"
 #include "passes/Memory/ComponentSlots.h"
 
 #include "llvm/ADT/StringSet.h"
@@ -71,7 +72,8 @@ private:
       component.row_flops[rows.getValue() == RowClass::Routed ? 1 : 0] += flops;
     for (ValueRange values : {ValueRange(kernel.getInputs()), ValueRange(kernel.getOutputs())})
       for (Value value : values)
-        component.bytes += double(pipe::bytesOf(cast<RankedTensorType>(value.getType())));
+        component.bytes += double(
+            pipe::storedBytes(cast<RankedTensorType>(value.getType()), pipe::storedOf(value)));
   }
 
   /// How a call follows the number of rows that routing decides.

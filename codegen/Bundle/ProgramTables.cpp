@@ -3,6 +3,7 @@
 // Programs of a bundle.
 
 #include "codegen/Bundle/Tables.h"
+#include "dialects/Pipe/Stored.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -97,9 +98,29 @@ private:
     made->dtype = *dtype;
     made->shape.assign(buffer.tensorType().getShape().begin(),
                        buffer.tensorType().getShape().end());
+    narrow(buffer, *made);
     buffers[buffer] = uint32_t(program->buffers.size());
     program->buffers.push_back(std::move(made));
     return success();
+  }
+
+  /// What is held in less than its type says: of bf16 elements, or of bytes, a row's elements (a
+  /// matrix's where scales are those of blocks) and scales in the last size.
+  static void narrow(pipe::BufferOp buffer, bundle::BufferT &made) {
+    pipe::Stored stored = pipe::storedOf(buffer);
+    if (stored == pipe::Stored::F32)
+      return;
+    if (stored == pipe::Stored::BF16) {
+      made.dtype = bundle::DType::bf16;
+      return;
+    }
+    made.dtype = bundle::DType::u8;
+    size_t inner = stored == pipe::Stored::E4M3Blocks && made.shape.size() > 1 ? 2 : 1;
+    made.shape.resize(made.shape.size() - inner);
+    int64_t outer = 1;
+    for (int64_t size : made.shape)
+      outer *= size;
+    made.shape.push_back(outer ? buffer.bytes() / outer : 0);
   }
 
   /// The storage of a buffer, or its rows.

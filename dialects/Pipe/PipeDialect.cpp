@@ -3,6 +3,7 @@
 // Registration of the pipe dialect, and what its ops can be asked.
 
 #include "dialects/Pipe/Pipe.h"
+#include "dialects/Pipe/Stored.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -47,7 +48,7 @@ int64_t pipe::bytesOf(RankedTensorType type) {
 
 RankedTensorType BufferOp::tensorType() { return cast<RankedTensorType>(getType()); }
 
-int64_t BufferOp::bytes() { return bytesOf(tensorType()); }
+int64_t BufferOp::bytes() { return storedBytes(tensorType(), storedOf(*this)); }
 
 void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   if (std::optional<StringRef> name = getName() ? getName() : getStorage())

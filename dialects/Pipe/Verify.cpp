@@ -3,6 +3,7 @@
 // Verifiers of the pipe dialect; the numbers are those of the ops' descriptions.
 
 #include "dialects/Pipe/Pipe.h"
+#include "dialects/Pipe/Stored.h"
 
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringSet.h"
@@ -106,6 +107,14 @@ LogicalResult BufferOp::verify() {
                           << stringifyStorageKind(getKind());
   if ((getKind() == StorageKind::Rows) != getRows().has_value()) // C4
     return emitOpError("expects `rows` exactly where its kind is rows");
+  if (auto stored = (*this)->getAttr(kStoredAttr)) {
+    auto text = dyn_cast<StringAttr>(stored);
+    if (!text || !parseStored(text.getValue()) || !type.getElementType().isF32())
+      return emitOpError("expects ") << kStoredAttr
+                                     << " to be e4m3, e4m3_blocks, e5m6, bf16 or f32, of elements "
+                                        "f32; found "
+                                     << stored << " of " << type;
+  }
   int64_t size = (type.getElementTypeBitWidth() + 7) / 8, offset = getOffset().value_or(0);
   if (offset < 0 || offset % size) // C3
     return emitOpError("expects an offset that is a multiple of ")

@@ -9,6 +9,7 @@
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
 #include "passes/Partition/Passes.h"
+#include "passes/Quantize/Passes.h"
 #include "passes/Schedule/Passes.h"
 
 #include "mlir/Pass/PassRegistry.h"
@@ -49,6 +50,7 @@ SmallVector<PipelinePhase> hadalPhases(const HadalPipelineOptions &options) {
          manager.addPass(createDualPipeVPass());
          manager.addPass(createExpandProgramsPass({early}));
        }},
+      {"quantize", [](OpPassManager &manager) { manager.addPass(createQuantizePass()); }},
       {"memory",
        [redZone](OpPassManager &manager) {
          manager.addPass(createPlanFramesPass({redZone}));
@@ -77,6 +79,7 @@ void registerHadalPasses() {
   registerHadalFusePasses();
   registerHadalPartitionPasses();
   registerHadalSchedulePasses();
+  registerHadalQuantizePasses();
   registerHadalMemoryPasses();
   registerHadalCpuPasses();
   registerHadalPipelinesPasses();

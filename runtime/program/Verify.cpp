@@ -82,6 +82,8 @@ private:
     expect(index >= 0 && index < std::int64_t(countOf(table.storages())), place,
            "names storage " + std::to_string(index) + "; there are " +
                std::to_string(countOf(table.storages())));
+    if (table.dry()) // values may be held in less than their type
+      bytesEach = 1;
     expect(storageBytes(std::uint32_t(index)) / std::uint64_t(bytesEach) >= std::uint64_t(elements),
            place, "its storage is too small");
   }
