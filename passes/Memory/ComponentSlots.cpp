@@ -4,7 +4,7 @@
 
 #include "passes/Memory/ComponentSlots.h"
 
-#include "dialects/Pipe/Pipe.h"
+#include "dialects/Pipe/Stored.h"
 
 using namespace mlir;
 using namespace hadal;
@@ -65,7 +65,7 @@ void ComponentSlots::addTemporary(OpResult result, int64_t step) {
   auto type = cast<RankedTensorType>(result.getType());
   slots[result] = {true, unsigned(intervals.size())};
   rows.push_back(rowsOf(result));
-  int64_t bytes = pipe::bytesOf(type);
+  int64_t bytes = pipe::storedBytes(type, pipe::storedOf(result));
   if (rows.back() != TemporaryRows::Fixed)
     bytes /= std::max<int64_t>(type.getDimSize(0), 1);
   intervals.push_back({bytes, step, step, 0});
