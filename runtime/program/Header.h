@@ -17,7 +17,8 @@
 namespace hadal::rt {
 
 constexpr char kBundleMagic[8] = {'H', 'A', 'D', 'A', 'L', 'B', 'D', 'L'};
-constexpr std::uint32_t kBundleVersion = 1;
+/// 2: programs of many ranks.
+constexpr std::uint32_t kBundleVersion = 2;
 
 struct BundleHeader {
   char magic[8];
@@ -74,12 +75,11 @@ inline std::string openBundle(std::string_view file, BundleParts &parts) {
   std::memcpy(&header, file.data(), sizeof header);
   if (std::memcmp(header.magic, kBundleMagic, sizeof kBundleMagic) != 0)
     return "is not a Hadal bundle (it does not start with HADALBDL)";
-  if (header.version > kBundleVersion)
-    return "has bundle format " + std::to_string(header.version) +
-           ", which is newer than this program's; it reads format " +
-           std::to_string(kBundleVersion);
-  if (header.version == 0)
-    return "has bundle format 0; this program reads format " + std::to_string(kBundleVersion);
+  if (header.version != kBundleVersion)
+    return "has bundle format " + std::to_string(header.version) + ", which is " +
+           (header.version > kBundleVersion ? "newer" : "older") +
+           " than this program's; it reads format " + std::to_string(kBundleVersion) +
+           (header.version > kBundleVersion ? "" : ", compile the bundle again");
   if (file.size() < header.totalBytes)
     return "is truncated: " + std::to_string(file.size()) + " bytes of " +
            std::to_string(header.totalBytes);

@@ -29,7 +29,8 @@ for at in sorted({*range(64), len(whole) - 1, *(draw.randrange(64, len(whole)) f
 for length in (0, 1, 63, 64, 65, len(whole) // 2, len(whole) - 1):
     refused(whole[:length], "is truncated" if length >= 64 else "a bundle has a header of 64 bytes")
 refused(whole + b"\0", "its header says")
-refused(whole[:8] + struct.pack("<I", 2) + whole[12:], "which is newer than this program's; it reads format 1")
+refused(whole[:8] + struct.pack("<I", 3) + whole[12:], "which is newer than this program's; it reads format 2")
+refused(whole[:8] + struct.pack("<I", 1) + whole[12:], "which is older than this program's; it reads format 2, compile")
 middle = flipped(len(whole) // 2)
 for command in (("inspect", copy), ("bench", copy), ("train", copy, "--data", "x", "--steps", "1", "--checkpoint", "c"),
                 ("generate", copy, "--weights", "w", "--prompt-ids", "1", "--ids"),
