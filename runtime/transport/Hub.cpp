@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <sys/resource.h>
 
 namespace hadal::rt {
 
@@ -49,10 +50,20 @@ static std::vector<std::string> ownAddresses() {
   return result;
 }
 
+/// The usual limit of open files is too low for a thousand ranks.
+static void allowConnections() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 Hub::Hub(int size, bool oneMachine, const ControlOptions &options)
     : SocketBase(0, size, options), acceptor(io), secret(makeSecret()),
       members(static_cast<std::size_t>(size)), judge(size, options),
       identities(static_cast<std::size_t>(size)) {
+  allowConnections();
   member(0).process = ProcessId::own();
   member(0).joined = true;
   listen(oneMachine);

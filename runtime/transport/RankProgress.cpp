@@ -61,9 +61,6 @@ StreamSnapshot StreamProgress::snapshot() const {
 void RankProgress::step(std::int64_t step) {
   currentStep.store(step, std::memory_order_relaxed);
   changes.fetch_add(1, std::memory_order_relaxed);
-  std::lock_guard<std::mutex> lock(mutex);
-  activity.clear();
-  patient = false;
 }
 
 RankSnapshot RankProgress::snapshot() const {
@@ -76,23 +73,22 @@ RankSnapshot RankProgress::snapshot() const {
          !result.streams.back().counter)
     result.streams.pop_back();
   std::lock_guard<std::mutex> lock(mutex);
-  result.activity = activity;
-  result.patient = patient;
+  result.patient = result.step < 0 || !activities.empty();
+  if (!activities.empty())
+    result.activity = activities.back();
   return result;
 }
 
 RankProgress::Activity::Activity(RankProgress &progress, std::string what) : progress(progress) {
   progress.changes.fetch_add(1, std::memory_order_relaxed);
   std::lock_guard<std::mutex> lock(progress.mutex);
-  before = std::exchange(progress.activity, std::move(what));
-  patientBefore = std::exchange(progress.patient, true);
+  progress.activities.push_back(std::move(what));
 }
 
 RankProgress::Activity::~Activity() {
   progress.changes.fetch_add(1, std::memory_order_relaxed);
   std::lock_guard<std::mutex> lock(progress.mutex);
-  progress.activity = std::move(before);
-  progress.patient = patientBefore;
+  progress.activities.pop_back();
 }
 
 std::uint64_t RankSnapshot::counter() const {

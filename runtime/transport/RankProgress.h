@@ -141,17 +141,14 @@ public:
 
   private:
     RankProgress &progress;
-    std::string before;
-    bool patientBefore;
   };
 
 private:
   std::array<StreamProgress, kStreams> streams;
   std::atomic<std::int64_t> currentStep{-1};
   std::atomic<std::uint64_t> changes{0}; // of step and activity
-  mutable std::mutex mutex;              // guards the two below
-  std::string activity = "starts";
-  bool patient = true;
+  mutable std::mutex mutex;              // guards what follows
+  std::vector<std::string> activities;
 };
 
 } // namespace hadal::rt

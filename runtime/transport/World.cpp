@@ -222,8 +222,8 @@ static int runMpi(const Launch &launch, const Identity &identity, const Body &bo
     std::fprintf(stderr, "error: %s\n", error.what());
     endProcess(1);
   }
-  Deadline deadline(10, "rank " + std::to_string(launch.rank) +
-                            ": MPI_Finalize did not end within 10 s; all work is done");
+  Deadline deadline(5, "rank " + std::to_string(launch.rank) +
+                           ": MPI_Finalize did not end within 5 s; all work is done");
   mpi->finalize();
   return 0;
 }
