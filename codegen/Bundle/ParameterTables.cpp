@@ -65,7 +65,8 @@ static LogicalResult checkNames(Export &out) {
 
 LogicalResult hadal::fillParameters(Export &out) {
   for (const ParameterInfo &info : parameters(out.spec)) {
-    if (out.alone() && failed(checkWhole(out, info)))
+    const bool narrow = out.plan.precision != Precision::F32; // held in less than f32
+    if (out.alone() && !narrow && failed(checkWhole(out, info)))
       return failure();
     auto parameter = std::make_unique<bundle::ParameterT>();
     parameter->name = info.name;
@@ -75,8 +76,10 @@ LogicalResult hadal::fillParameters(Export &out) {
     parameter->initial = initial(info.init);
     parameter->trained = info.trained;
     parameter->decay = info.decay;
+    int32_t held = narrow ? out.storages.find(pipe::StorageKind::Parameter, info.name) : -1;
     parameter->storage =
-        out.storages.add(pipe::StorageKind::Parameter, info.name, info.elements() * 4);
+        held >= 0 ? uint32_t(held)
+                  : out.storages.add(pipe::StorageKind::Parameter, info.name, info.elements() * 4);
     if (out.alone()) {
       parameter->gradient = out.storages.find(pipe::StorageKind::Gradient, info.name);
       parameter->moment1 = out.storages.find(pipe::StorageKind::Moment1, info.name);
