@@ -158,11 +158,13 @@ private:
     }
   }
 
-  /// Rows that travel arrive as they were sent; those to experts no narrower than the plan has it.
+  /// Rows go to experts in the format they are read in there, and no narrower than the plan has it:
+  /// they are narrowed as they are packed. What experts give comes back as it was made.
   void addExchange(ExchangeRowsOp exchange) {
     for (auto [from, to] : llvm::zip_equal(exchange.getFrom(), exchange.getTo())) {
-      sets.join(nodeOf(from), nodeOf(to));
-      if (exchange.getDirection() == Direction::Scatter && plan.dispatch != Precision::FP8)
+      if (exchange.getDirection() == Direction::Gather)
+        sets.join(nodeOf(from), nodeOf(to));
+      else if (plan.dispatch != Precision::FP8)
         sets.ask(nodeOf(to), storedAs(plan.dispatch));
     }
   }

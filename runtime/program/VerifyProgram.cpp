@@ -192,7 +192,8 @@ private:
     const bool scatter = instruction->opcode() == Opcode::scatter_rows;
     for (std::uint32_t i = 0; i < payloads; ++i) {
       const bundle::Buffer &from = operand(i), &to = operand(payloads + i);
-      expect(rowText(from) == rowText(to),
+      // Rows that are narrowed as they are packed: nothing executes that yet.
+      expect(rowText(from) == rowText(to) || (table.dry() && scatter),
              "moves rows of " + rowText(from) + " to rows of " + rowText(to));
       expect((scatter ? to : from).rows() == RowCount::received &&
                  (scatter ? from : to).rows() == RowCount::fixed,
