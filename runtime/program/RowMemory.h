@@ -23,6 +23,8 @@ public:
   MemoryShares peak() const;
   /// What the streams' collectives keep to stage rows and sums.
   std::uint64_t staging() const;
+  /// Rows of each exchange, by the buffer that says how many.
+  const std::map<std::uint32_t, ExchangeRows> &rowsByCounts() const { return counts; }
 
 private:
   enum Share { Activations, Stash, Communication };
