@@ -4,12 +4,12 @@
 
 #include "runtime/program/Inspect.h"
 
+#include "runtime/program/MemoryListing.h"
 #include "runtime/program/MemoryNeed.h"
 #include "runtime/program/ProofText.h"
 #include "runtime/support/Error.h"
 #include "tools/hadal-run/Commands.h"
 
-#include <fstream>
 #include <iostream>
 #include <memory>
 
@@ -18,7 +18,7 @@ namespace hadal::rt {
 void addInspect(CLI::App &app) {
   struct Flags {
     std::string bundle, svg, order, times;
-    bool schedule = false;
+    bool schedule = false, instructions = false, memory = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App *command = app.add_subcommand(
@@ -28,11 +28,14 @@ void addInspect(CLI::App &app) {
   command->add_option("--order", flags->order,
                       "in place of a bundle: an order, as hadal-compile --schedule-only prints it");
   command->add_flag("--schedule", flags->schedule,
-                    "print the instructions of every program instead; of an order, draw it");
+                    "draw a training step instead, ranks down and time across");
+  command->add_flag("--instructions", flags->instructions,
+                    "print the instructions of every program instead");
+  command->add_flag("--memory", flags->memory,
+                    "print what is alive on each pipeline rank when most memory is in use instead");
   command->add_option("--times", flags->times,
                       "durations of an order's chunks (default F=1,I=1,W=1,pair=3)");
-  command->add_option("--svg", flags->svg,
-                      "draw the schedule of the first program, or the order, into this file");
+  command->add_option("--svg", flags->svg, "draw a training step, or the order, into this file");
   command->callback([flags] {
     if (flags->bundle.empty() == flags->order.empty())
       throw InputError("inspect", "a bundle or --order is needed");
@@ -47,17 +50,13 @@ void addInspect(CLI::App &app) {
     if (!flags->times.empty())
       throw InputError("--times", "goes with --order");
     Bundle bundle(flags->bundle, /*execute=*/false);
-    if (!flags->svg.empty()) {
-      if (!countOf(bundle.table().programs()))
-        throw InputError(flags->bundle, "holds no programs to draw");
-      std::ofstream file(flags->svg);
-      drawSchedule(bundle, *bundle.table().programs()->Get(0), file);
-      if (!file.flush())
-        throw InputError(flags->svg, "cannot be written");
-    }
-    if (flags->schedule)
+    if (!flags->svg.empty() || flags->schedule)
+      inspectStep(bundle, flags->bundle, flags->svg, flags->schedule);
+    if (flags->memory)
+      listMemory(bundle.table(), std::cout);
+    else if (flags->instructions)
       inspectSchedule(bundle, std::cout);
-    else if (flags->svg.empty())
+    else if (flags->svg.empty() && !flags->schedule)
       inspect(bundle, std::cout);
     if (!std::cout.flush())
       throw RunError("the output cannot be written");
