@@ -139,7 +139,7 @@ pipe.program @p rank 0 streams ["compute"] {
 
 pipe.program @p rank 0 streams ["compute"] {
   // buffer C2
-  // expected-error@+1 {{in the arena expects no storage; found "a"}}
+  // expected-error@+1 {{of kind arena expects no storage; found "a"}}
   %0 = pipe.buffer arena "a" : tensor<4xf32>
 }
 
@@ -200,3 +200,19 @@ pipe.program @p rank 0 streams ["compute"] {
   // expected-error@+1 {{expects two buffers of one type; found 'tensor<5xf32>' and 'tensor<4xf32>'}}
   pipe.copy %0 to %1 stream 0
 }
+
+// -----
+
+func.func @gradients() attributes {hadal.program} {
+  return
+}
+// expected-error@+1 {{expects data_parallel and expert_parallel to be positive, the latter to divide the former; found 4 and 3}}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 1 {data_parallel = 4 : i64, expert_parallel = 3 : i64}
+
+// -----
+
+func.func @gradients() attributes {hadal.program} {
+  return
+}
+// expected-error@+1 {{expects overlap none, paper or searched; found full}}
+pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 1 {overlap = "full"}
