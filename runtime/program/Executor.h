@@ -106,7 +106,7 @@ public:
   const std::vector<ExchangedRows> &exchanges() const { return exchanged; }
 
   /// Instead of its kernels a launch calls this, with the rows that were received and routed (-1
-  /// where it has none).
+  /// where it has none); an exchange of rows calls it when it is done.
   using Pace =
       std::function<void(const bundle::Instruction &, std::int64_t received, std::int64_t routed)>;
   void setPace(Pace pace) { this->pace = std::move(pace); }

@@ -230,36 +230,4 @@ void inspectSchedule(const Bundle &bundle, std::ostream &out) {
   }
 }
 
-void drawSchedule(const Bundle &bundle, const bundle::Program &program, std::ostream &out) {
-  constexpr double kWidth = 1600, kRow = 40, kLeft = 90;
-  const double total = std::max(programFlops(bundle, program), 1.0);
-  const std::uint32_t streams = std::max(1u, countOf(program.streams()));
-  out << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << kLeft + kWidth + 10
-      << "\" height=\"" << kRow * (streams + 1)
-      << "\" font-family=\"sans-serif\" font-size=\"12\">\n<text x=\"4\" y=\"16\">program "
-      << program.name()->str() << "</text>\n";
-  for (std::uint32_t s = 0; s < countOf(program.streams()); ++s)
-    out << "<text x=\"4\" y=\"" << kRow * (s + 1) + 20 << "\">" << program.streams()->Get(s)->str()
-        << "</text>\n";
-  double at = kLeft;
-  for (std::uint32_t i = 0; i < countOf(program.instructions()); ++i) {
-    const bundle::Instruction &instruction = *program.instructions()->Get(i);
-    if (instruction.opcode() != bundle::Opcode::launch)
-      continue;
-    const std::string phase = instruction.phase() ? instruction.phase()->str() : "";
-    const char *color = phase == "F"   ? "#7fb3d5"
-                        : phase == "B" ? "#f0b27a"
-                        : phase == "W" ? "#82c99d"
-                                       : "#c9c9c9";
-    double width =
-        kWidth * bundle.table().components()->Get(instruction.component())->flops() / total;
-    out << "<rect x=\"" << at << "\" y=\"" << kRow * (instruction.stream() + 1) << "\" width=\""
-        << width << "\" height=\"" << kRow - 8 << "\" fill=\"" << color
-        << "\" stroke=\"white\"><title>" << instructionText(bundle, program, instruction)
-        << "</title></rect>\n";
-    at += width;
-  }
-  out << "</svg>\n";
-}
-
 } // namespace hadal::rt

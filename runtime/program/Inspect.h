@@ -18,9 +18,6 @@ void inspect(const Bundle &bundle, std::ostream &out);
 /// The instructions of every program, one a line.
 void inspectSchedule(const Bundle &bundle, std::ostream &out);
 
-/// An SVG picture of a program's streams: one box an instruction, as wide as its share of the work.
-void drawSchedule(const Bundle &bundle, const bundle::Program &program, std::ostream &out);
-
 /// Bytes a program needs resident at once, by use.
 struct ProgramBytes {
   std::uint64_t weights = 0, gradients = 0, optimizer = 0, state = 0, activations = 0, stash = 0,

@@ -12,7 +12,7 @@ namespace hadal::rt {
 
 /// A part of one micro-batch on one stage: F forward, B backward with both gradients, I backward
 /// with the input gradient only, W the weight gradient that I left.
-struct Part {
+struct ChunkPart {
   char kind = 'F';
   int direction = 0; ///< or half, in dualpipev
   int microBatch = 0;
@@ -21,11 +21,11 @@ struct Part {
   std::string text() const {
     return kind + std::to_string(direction) + "." + std::to_string(microBatch);
   }
-  bool operator==(const Part &other) const {
+  bool operator==(const ChunkPart &other) const {
     return kind == other.kind && direction == other.direction && microBatch == other.microBatch;
   }
-  bool operator!=(const Part &other) const { return !(*this == other); }
-  bool operator<(const Part &other) const {
+  bool operator!=(const ChunkPart &other) const { return !(*this == other); }
+  bool operator<(const ChunkPart &other) const {
     if (kind != other.kind)
       return kind < other.kind;
     return direction != other.direction ? direction < other.direction
@@ -37,7 +37,7 @@ struct Part {
 struct TimedChunk {
   int rank = 0;
   double start = 0, end = 0;
-  std::vector<Part> parts;
+  std::vector<ChunkPart> parts;
 };
 
 } // namespace hadal::rt

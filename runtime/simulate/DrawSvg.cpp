@@ -150,7 +150,7 @@ private:
     }
   }
 
-  void box(const Part &part, double at, double top, double wide, double high) {
+  void box(const ChunkPart &part, double at, double top, double wide, double high) {
     out << "<rect class=\"c " << part.kind << (part.direction ? 1 : 0) << "\" x=\"" << number(at)
         << "\" y=\"" << number(top) << "\" width=\"" << number(wide) << "\" height=\""
         << number(high) << "\"/>";
@@ -179,7 +179,7 @@ private:
   std::string tip(const TimedChunk &chunk) const {
     std::string text = drawing.rowName(chunk.rank) + ": ";
     for (std::size_t i = 0; i < chunk.parts.size(); ++i) {
-      const Part &part = chunk.parts[i];
+      const ChunkPart &part = chunk.parts[i];
       text += std::string(i ? " with " : "") + kindName(part.kind) + " of micro-batch " +
               std::to_string(part.microBatch) +
               (directions() == 2 ? ", direction " + std::to_string(part.direction) : "");

@@ -32,7 +32,7 @@ bool Drawing::hasPairs() const {
 
 bool Drawing::holds(char kind, int direction) const {
   for (const TimedChunk &chunk : chunks)
-    for (const Part &part : chunk.parts)
+    for (const ChunkPart &part : chunk.parts)
       if (part.kind == kind && part.direction == direction)
         return true;
   return false;
@@ -63,7 +63,7 @@ namespace {
 constexpr const char *kGoesOn = "\u2500", *kIdle = "\u00b7", *kEdge = "\u258f";
 
 /// Of the 256 colours of terminals: direction 1 is paler.
-int colourOf(const Part &part) {
+int colourOf(const ChunkPart &part) {
   const bool first = part.direction == 0;
   switch (part.kind) {
   case 'F':
@@ -130,7 +130,7 @@ private:
   double scaleFor(double last, double shortest) const {
     std::size_t digits = 1;
     for (const TimedChunk &chunk : drawing.chunks)
-      for (const Part &part : chunk.parts)
+      for (const ChunkPart &part : chunk.parts)
         digits = std::max(digits, std::to_string(part.microBatch).size());
     const double room = std::max(8.0, style.columns - double(margin));
     const double columns = std::min(room / last * shortest, double(digits + 1));
@@ -142,7 +142,7 @@ private:
     int colour;
   };
 
-  void fill(int line, std::size_t from, std::size_t to, const Part &part, bool labelled) {
+  void fill(int line, std::size_t from, std::size_t to, const ChunkPart &part, bool labelled) {
     // Colours tell the kind; then an edge keeps neighbours of one kind apart.
     std::string number = std::to_string(part.microBatch), label;
     if (!style.colour)

@@ -23,7 +23,7 @@ std::string OrderTransfer::text() const {
 
 std::string OrderStep::text() const {
   std::string joined;
-  for (const Part &part : parts)
+  for (const ChunkPart &part : parts)
     joined += (joined.empty() ? "" : "+") + part.text();
   for (const OrderTransfer &transfer : batch)
     joined += (joined.empty() ? "[" : " ") + transfer.text();
@@ -41,17 +41,17 @@ bool Order::hasPairs() const {
 bool Order::trains() const {
   for (const auto &rank : steps)
     for (const OrderStep &step : rank)
-      for (const Part &part : step.parts)
+      for (const ChunkPart &part : step.parts)
         if (part.kind != 'F')
           return true;
   return false;
 }
 
-int Order::wholeMicroBatch(const Part &part) const {
+int Order::wholeMicroBatch(const ChunkPart &part) const {
   return part.microBatch + (schedule == "dualpipe" ? part.direction * chunks() : 0);
 }
 
-int sourceOf(const Order &order, const Part &part, int rank) {
+int sourceOf(const Order &order, const ChunkPart &part, int rank) {
   const bool folded = order.schedule == "dualpipev";
   // Forward chunks of direction 0 and gradients of direction 1 go down the ranks, the others up.
   const bool down = (part.kind == 'F') == (part.direction == 0);
@@ -182,8 +182,8 @@ private:
     return error == std::errc() && end == text.data() + text.size() && value >= 0 && !text.empty();
   }
 
-  Part part(const std::string &text, const std::string &kinds) const {
-    Part part;
+  ChunkPart part(const std::string &text, const std::string &kinds) const {
+    ChunkPart part;
     const std::size_t dot = text.find('.');
     if (dot == text.npos || kinds.find(text[0]) == kinds.npos ||
         !integer(text.substr(1, dot - 1), part.direction) ||

@@ -25,7 +25,7 @@ struct Drawing;
 
 struct OrderTransfer {
   bool send = false;
-  Part part;
+  ChunkPart part;
   int peer = 0;
 
   std::string text() const;
@@ -33,7 +33,7 @@ struct OrderTransfer {
 
 /// A chunk or a batch of transfers; one of the two is empty.
 struct OrderStep {
-  std::vector<Part> parts;
+  std::vector<ChunkPart> parts;
   std::vector<OrderTransfer> batch;
 
   std::string text() const;
@@ -49,12 +49,12 @@ struct Order {
   /// Of each direction.
   int chunks() const { return schedule == "dualpipe" ? microBatches / 2 : microBatches; }
   /// The micro-batch of the whole step: direction 1 of dualpipe has the second half.
-  int wholeMicroBatch(const Part &part) const;
+  int wholeMicroBatch(const ChunkPart &part) const;
 };
 
 /// Where an input of a part on a rank comes from: another rank, the rank itself (dualpipev turns
 /// round on its last rank), or nowhere (-1: data, or the loss).
-int sourceOf(const Order &order, const Part &part, int rank);
+int sourceOf(const Order &order, const ChunkPart &part, int rank);
 
 /// Reads and checks an order: every part once, forward before backward before weight gradients,
 /// nothing computed before it has arrived or sent before it is computed, and between two ranks

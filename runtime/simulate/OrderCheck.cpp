@@ -17,7 +17,7 @@ std::string orderPlace(int rank, std::size_t step) {
 
 namespace {
 
-Part withKind(Part part, char kind) {
+ChunkPart withKind(ChunkPart part, char kind) {
   part.kind = kind;
   return part;
 }
@@ -30,9 +30,9 @@ public:
   void run() {
     for (index = 0; index < order.steps[std::size_t(rank)].size(); ++index) {
       const OrderStep &step = order.steps[std::size_t(rank)][index];
-      for (const Part &part : step.parts)
+      for (const ChunkPart &part : step.parts)
         needs(part);
-      for (const Part &part : step.parts)
+      for (const ChunkPart &part : step.parts)
         if (!computed.insert(part).second)
           fail("found " + part.text() + " a second time; allowed is once on a rank");
       for (const OrderTransfer &transfer : step.batch)
@@ -44,7 +44,7 @@ public:
   void complete(bool trains) {
     for (int direction = 0; direction < (order.schedule.rfind("dualpipe", 0) ? 1 : 2); ++direction)
       for (int chunk = 0; chunk < order.chunks(); ++chunk) {
-        const Part forward{'F', direction, chunk}, input{'I', direction, chunk},
+        const ChunkPart forward{'F', direction, chunk}, input{'I', direction, chunk},
             full{'B', direction, chunk}, weights{'W', direction, chunk};
         if (!computed.count(forward))
           missing(forward.text());
@@ -64,7 +64,7 @@ private:
                                      "; every rank computes each micro-batch of each direction");
   }
 
-  void needs(const Part &part) const {
+  void needs(const ChunkPart &part) const {
     const bool input = computed.count(withKind(part, 'I'));
     if (part.kind == 'W' && !input)
       fail("found " + part.text() + " before " + withKind(part, 'I').text() +
@@ -77,9 +77,9 @@ private:
     if ((part.kind == 'B' && input) || (part.kind == 'I' && computed.count(withKind(part, 'B'))))
       fail("found " + part.text() + " after its other form; allowed is one of B and I");
     const int source = sourceOf(order, part, rank);
-    const Part carried = withKind(part, part.kind == 'F' ? 'F' : 'B');
+    const ChunkPart carried = withKind(part, part.kind == 'F' ? 'F' : 'B');
     if (source == rank) {
-      const Part before{carried.kind, 1 - part.direction, part.microBatch};
+      const ChunkPart before{carried.kind, 1 - part.direction, part.microBatch};
       if (!computed.count(before) && !computed.count(withKind(before, 'I')))
         fail("found " + part.text() + " before " + before.text() +
              ", which hands it its input; allowed is after it");
@@ -90,7 +90,7 @@ private:
   }
 
   void move(const OrderTransfer &transfer) {
-    const Part &part = transfer.part;
+    const ChunkPart &part = transfer.part;
     if (transfer.send) {
       const bool computedInHalves = part.kind == 'B' && computed.count(withKind(part, 'I'));
       if (!computed.count(part) && !computedInHalves)
@@ -112,11 +112,11 @@ private:
   const Order &order;
   int rank;
   std::size_t index = 0;
-  std::set<Part> computed, sent, received;
+  std::set<ChunkPart> computed, sent, received;
 };
 
 /// What goes from one rank to another, in order, and where it stands.
-using Traffic = std::map<std::pair<int, int>, std::vector<std::pair<Part, std::string>>>;
+using Traffic = std::map<std::pair<int, int>, std::vector<std::pair<ChunkPart, std::string>>>;
 
 std::string described(const Traffic::mapped_type &list, std::size_t at, const char *verb) {
   return at < list.size()

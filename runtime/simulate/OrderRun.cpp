@@ -14,12 +14,12 @@
 
 namespace hadal::rt {
 
-static std::uint64_t numberOf(const Part &part) {
+static std::uint64_t numberOf(const ChunkPart &part) {
   return std::uint64_t(part.microBatch) << 2 | std::uint64_t(part.direction) << 1 |
          (part.kind == 'F' ? 0 : 1);
 }
 
-static Part partOf(std::uint64_t number) {
+static ChunkPart partOf(std::uint64_t number) {
   return {number & 1 ? 'B' : 'F', int(number >> 1 & 1), int(number >> 2)};
 }
 
@@ -67,7 +67,7 @@ struct Waiting {
   int activations = 0, deferred = 0;
 
   void count(const OrderStep &step, OrderRun::Rank &rank) {
-    for (const Part &part : step.parts) {
+    for (const ChunkPart &part : step.parts) {
       activations += part.kind == 'F' ? 1 : part.kind == 'W' ? 0 : -1;
       deferred += part.kind == 'I' ? 1 : part.kind == 'W' ? -1 : 0;
       rank.activations = std::max(rank.activations, activations);
@@ -83,7 +83,7 @@ static void findFlows(const OrderProgram &program, const std::vector<std::size_t
                       OrderRun &run) {
   std::map<std::pair<int, std::uint64_t>, std::size_t> at; // rank, what it makes -> chunk
   for (Engine::Id id = 0; id < program.engine.instructions(); ++id)
-    for (const Part &part : program.steps[id].second->parts)
+    for (const ChunkPart &part : program.steps[id].second->parts)
       if (part.kind != 'W')
         at[{program.steps[id].first, numberOf(part)}] = chunkOf[id];
   for (const auto &[rank, step] : program.steps)
@@ -163,7 +163,7 @@ static const char *categoryOf(const TimedChunk &chunk) {
 
 static std::string nameOf(const TimedChunk &chunk) {
   std::string name;
-  for (const Part &part : chunk.parts)
+  for (const ChunkPart &part : chunk.parts)
     name += (name.empty() ? "" : "+") + part.text();
   return name;
 }
@@ -193,7 +193,7 @@ Drawing drawingOf(const Order &order, const OrderRun &run) {
   drawing.ranks = order.ranks;
   drawing.chunks = run.chunks;
   for (TimedChunk &chunk : drawing.chunks)
-    for (Part &part : chunk.parts)
+    for (ChunkPart &part : chunk.parts)
       part.microBatch = order.wholeMicroBatch(part);
   return drawing;
 }

@@ -249,9 +249,15 @@ const bundle::Instruction &ProgramRun::at(Engine::Id id) const {
 }
 
 std::string ProgramRun::nameOf(Engine::Id id) const {
-  if (places[id].instruction == ~std::uint32_t(0))
-    return "end of program";
-  const bundle::Instruction &instruction = at(id);
+  return places[id].instruction == ~std::uint32_t(0) ? "end of program"
+                                                     : instructionName(table, at(id));
+}
+
+bool ProgramRun::isWork(Engine::Id id) const {
+  return places[id].instruction != ~std::uint32_t(0) && takesTime(at(id).opcode());
+}
+
+std::string instructionName(const bundle::Bundle &table, const bundle::Instruction &instruction) {
   if (instruction.opcode() == bundle::Opcode::launch)
     return table.components()->Get(instruction.component())->name()->str();
   const bool forward = !instruction.phase() || instruction.phase()->str() != "B";
@@ -262,11 +268,8 @@ std::string ProgramRun::nameOf(Engine::Id id) const {
   return moves(instruction.opcode()) ? "transfer" : bundle::EnumNameOpcode(instruction.opcode());
 }
 
-/// Whether it is more than a sign for others, or nothing.
-bool ProgramRun::isWork(Engine::Id id) const {
-  if (places[id].instruction == ~std::uint32_t(0))
-    return false;
-  switch (at(id).opcode()) {
+bool takesTime(bundle::Opcode opcode) {
+  switch (opcode) {
   case bundle::Opcode::record:
   case bundle::Opcode::wait:
   case bundle::Opcode::allocate:
@@ -275,6 +278,21 @@ bool ProgramRun::isWork(Engine::Id id) const {
   default:
     return true;
   }
+}
+
+std::unordered_map<const bundle::Instruction *, double>
+ProgramRun::durations(std::uint32_t role) const {
+  std::unordered_map<const bundle::Instruction *, double> found;
+  for (Engine::Id id = 0; id < engine.instructions(); ++id) {
+    if (places[id].role != role || !isWork(id))
+      continue;
+    const bundle::Instruction &instruction = at(id);
+    if (instruction.opcode() == bundle::Opcode::launch ||
+        instruction.opcode() == bundle::Opcode::scatter_rows ||
+        instruction.opcode() == bundle::Opcode::gather_rows)
+      found[&instruction] = engine.span(id).end - engine.span(id).start;
+  }
+  return found;
 }
 
 static bool computes(bundle::Opcode opcode) {

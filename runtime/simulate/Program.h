@@ -8,12 +8,12 @@
 #ifndef HADAL_RUNTIME_SIMULATE_PROGRAM_H
 #define HADAL_RUNTIME_SIMULATE_PROGRAM_H
 
-#include "runtime/simulate/Chunk.h"
 #include "runtime/simulate/Costs.h"
 #include "runtime/simulate/Engine.h"
 #include "runtime/trace/ChromeTrace.h"
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace hadal::rt {
@@ -25,6 +25,16 @@ struct Drawing;
 struct RoleTimes {
   double busy = 0, exposed = 0, bubble = 0;
 };
+
+/// What traces and messages call an instruction: the component, "dispatch(F)", "transfer", ...
+std::string instructionName(const bundle::Bundle &table, const bundle::Instruction &instruction);
+/// Its layer and micro-batch, where it has them, for traces.
+ChromeTrace::Arguments argumentsOf(const bundle::Instruction &instruction);
+/// Whether it is more than a sign for others, or memory that comes and goes.
+bool takesTime(bundle::Opcode opcode);
+
+/// Consecutive ranks of a node, where nobody says otherwise.
+inline constexpr int kRanksPerNode = 8;
 
 class ProgramRun {
 public:
@@ -41,6 +51,11 @@ public:
   void trace(const std::string &set, ChromeTrace &trace) const;
   /// The chunks of the step by pipeline rank.
   Drawing drawing() const;
+  /// Microseconds of the launches and exchanges of rows of a pipeline rank, by instruction of the
+  /// bundle.
+  std::unordered_map<const bundle::Instruction *, double> durations(std::uint32_t role) const;
+  /// Names of a pipeline rank's streams.
+  const std::vector<std::string> &streamsOf(std::uint32_t role) const { return streamNames[role]; }
 
 private:
   struct Place {

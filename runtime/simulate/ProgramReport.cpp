@@ -63,6 +63,15 @@ void ProgramRun::print(std::ostream &out) const {
   out << text;
 }
 
+ChromeTrace::Arguments argumentsOf(const bundle::Instruction &instruction) {
+  ChromeTrace::Arguments arguments;
+  if (instruction.layer() >= 0)
+    arguments.emplace_back("layer", std::to_string(instruction.layer()));
+  if (instruction.micro_batch() >= 0)
+    arguments.emplace_back("micro-batch", std::to_string(instruction.micro_batch()));
+  return arguments;
+}
+
 void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
   std::vector<std::vector<ChromeTrace::Track>> tracks(streams.size());
   for (std::size_t role = 0; role < streams.size(); ++role) {
@@ -78,15 +87,10 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
       continue;
     const bundle::Instruction &instruction = at(id);
     const Place &place = places[id];
-    ChromeTrace::Arguments arguments;
-    if (instruction.layer() >= 0)
-      arguments.emplace_back("layer", std::to_string(instruction.layer()));
-    if (instruction.micro_batch() >= 0)
-      arguments.emplace_back("micro-batch", std::to_string(instruction.micro_batch()));
     const std::string category = instruction.phase() ? instruction.phase()->str() : "";
     const ChromeTrace::Slice slice =
         trace.slice(tracks[place.role][instruction.stream()], nameOf(id), category,
-                    engine.span(id).start, engine.span(id).end, arguments);
+                    engine.span(id).start, engine.span(id).end, argumentsOf(instruction));
     const auto &list = *programs[place.program]->instructions();
     for (std::uint32_t i = place.instruction; i < list.size(); ++i) {
       const bundle::Instruction &other = *list.Get(i);
@@ -106,11 +110,11 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
 }
 
 /// "F0.4+B1.1".
-static std::vector<Part> partsOf(const std::string &text) {
-  std::vector<Part> parts;
+static std::vector<ChunkPart> partsOf(const std::string &text) {
+  std::vector<ChunkPart> parts;
   for (std::size_t at = 0; at < text.size();) {
     std::size_t end = std::min(text.find('+', at), text.size());
-    Part part;
+    ChunkPart part;
     if (std::sscanf(text.substr(at, end - at).c_str(), "%c%d.%d", &part.kind, &part.direction,
                     &part.microBatch) == 3)
       parts.push_back(part);

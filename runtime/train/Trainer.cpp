@@ -9,7 +9,9 @@
 #include "runtime/support/Error.h"
 #include "runtime/trace/Progress.h"
 #include "runtime/train/Evaluate.h"
+#include "runtime/train/Paced.h"
 #include "runtime/train/Profile.h"
+#include "runtime/train/StepTrace.h"
 #include "runtime/train/TrainingState.h"
 #include "runtime/train/TrainingStep.h"
 #include "runtime/train/TransportPeers.h"
@@ -36,6 +38,7 @@ public:
     std::optional<FoundCheckpoint> found = findStart();
     openData();
     TrainingStep training(rank.store, rank.pool, rank.links);
+    simulate(training);
     step = begin(found);
     if (step >= options.steps) {
       say("already at step " + std::to_string(step) + " of " + std::to_string(options.steps) +
@@ -50,7 +53,7 @@ public:
     while (step < options.steps && !stopped)
       oneStep(training, metricsFile, profile);
     progress = nullptr;
-    if (saved != step)
+    if (saved != step && !options.paced)
       save();
     if (stopped && step < options.steps)
       say(std::string("stopped by ") + (stopped == SIGINT ? "SIGINT" : "SIGTERM") + " after step " +
@@ -109,6 +112,8 @@ private:
     }
     // What the data hold out by default may be too short for a window; a file that was named may
     // not.
+    if (options.paced)
+      return;
     const bool enough = source->heldOutTokens() > bundle.training().tokens();
     if (bundle.findProgram("evaluate", std::uint32_t(rank.layout.place().pipelineRank)) &&
         (enough || validationRows))
@@ -134,13 +139,37 @@ private:
     return 0;
   }
 
+  /// Foretells the step, where that is of use.
+  void simulate(TrainingStep &training) {
+    if (!options.paced && (options.trace.empty() || options.costs.empty()))
+      return;
+    if (!options.costs.empty())
+      costs = Costs::load(options.costs);
+    predicted.emplace(bundle.table(), costs, kRanksPerNode);
+    if (options.paced)
+      setPace(training, *predicted, std::uint32_t(rank.layout.place().pipelineRank));
+  }
+
+  void writeTrace(const TrainingStep &training) {
+    const StepSpans spans = gatherSpans(rank.links, training);
+    if (!rank.first())
+      return;
+    writeStepTrace(options.trace, bundle.table(), spans, predicted ? &*predicted : nullptr);
+    say("trace of step " + std::to_string(step) + " in " + options.trace);
+  }
+
   void oneStep(TrainingStep &training, MetricsFile &metricsFile, Profile &profile) {
     rank.context.progress.step(step + 1);
     faultAt(rank.context.rank, step + 1, "data");
     training.readTokens(
         [&](std::int64_t row, std::int32_t *out) { rows->read(position + row, out); });
+    const bool traced = !options.trace.empty() && step + 1 == options.steps;
+    if (traced)
+      keepSpans(training);
     StepMetrics metrics = training.run(step + 1);
     ++step;
+    if (traced)
+      writeTrace(training);
     position += bundle.rowsPerStep();
     if (rank.first()) {
       metricsFile.write(toJsonLine(metrics));
@@ -152,7 +181,7 @@ private:
     const bool last = step == options.steps || stopped;
     if (validation && (step == options.steps || due(options.validationEvery)))
       validate(training, metricsFile);
-    if (last || due(options.checkpointEvery))
+    if (!options.paced && (last || due(options.checkpointEvery)))
       save();
   }
 
@@ -203,6 +232,8 @@ private:
   TransportPeers peers;
   std::unique_ptr<Rows> rows, validationRows;
   std::unique_ptr<Validation> validation;
+  Costs costs;
+  std::optional<ProgramRun> predicted;
   Progress *progress = nullptr;
   std::int64_t step = 0, saved = -1, position = 0;
   int stopped = 0; // the signal

@@ -24,6 +24,9 @@ struct TrainOptions {
   std::string metrics;       // JSONL file; empty: none
   int threads = 0;           // of a rank; 0: its share of the cores
   bool profile = false;      // a table of where the time went after every step
+  std::string trace;         // file for a trace of the last step; empty: none
+  std::string costs;         // costs for the simulator: the trace's predicted set, the paced device
+  bool paced = false;        // kernels sleep; no validation, no checkpoints
   std::string resumeCommand; // printed when a signal stops the run
   Launch launch;
 };

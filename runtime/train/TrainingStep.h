@@ -51,6 +51,10 @@ public:
   /// alike, is not finite.
   void requireFinite(std::int64_t step, const std::string &what, double value);
 
+  /// Calls `pace` instead of kernels (see Executor). Nothing is computed then: no value is looked
+  /// at.
+  void setPace(const Executor::Pace &pace);
+
   double flops() const { return gradients.flops() + update.flops(); }
   Executor gradients, update;
 
@@ -60,6 +64,7 @@ private:
   const RankLinks links;
   const Layout layout;
   OutputGather outputs;
+  bool paced = false;
 };
 
 /// Sets what depends on a rank's place.

@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // hadal-run bench: times training steps and decoding of a bundle with initial weights and random
-// ids.
+// ids, on one rank or many; measures a profile for the simulator.
 
 #include "runtime/generate/Generator.h"
 #include "runtime/program/Inspect.h"
+#include "runtime/simulate/Report.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Random.h"
+#include "runtime/train/Paced.h"
+#include "runtime/train/Ranks.h"
+#include "runtime/train/StepCosts.h"
 #include "runtime/train/TrainingState.h"
-#include "runtime/train/TrainingStep.h"
 #include "tools/hadal-run/Commands.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 namespace hadal::rt {
 
 namespace {
 struct Flags {
-  std::string bundle;
+  std::string bundle, profile, trace, costs;
+  int localRanks = 0;
   std::int64_t steps = 20, tokens = 64;
   bool kernels = false;
   DeviceFlags device;
@@ -38,29 +43,76 @@ static void printCosts(const Executor &program, std::int64_t runs) {
                 static_cast<long long>(cost.calls / runs), cost.seconds * 1e3 / double(runs));
 }
 
-static void benchTraining(Store &store, ThreadPool &pool, const Flags &flags) {
-  const Bundle &bundle = store.bundle();
-  TrainingStep training(store, pool);
-  const View &ids = training.gradients.view("tokens");
-  for (std::int64_t i = 0; i < ids.elements; ++i)
-    ids.as<std::int32_t>()[i] = std::int32_t(philox(1, 2, std::uint64_t(i))[0] %
-                                             std::uint64_t(bundle.model().vocab_size()));
+static void randomIds(TrainingStep &training, const Bundle &bundle) {
+  const std::int64_t columns = bundle.training().tokens() + 1;
+  training.readTokens([&](std::int64_t row, std::int32_t *out) {
+    for (std::int64_t i = 0; i < columns; ++i)
+      out[i] = std::int32_t(philox(1, 2, std::uint64_t(row * columns + i))[0] %
+                            std::uint64_t(bundle.model().vocab_size()));
+  });
+}
+
+/// Runs steps; returns what one takes. `costs` (may be null) gets what ranks did in them, `last`
+/// that of the last one.
+static double timeSteps(TrainingStep &training, Rank &rank, const Flags &flags, StepCosts *costs,
+                        StepSpans &last) {
+  const bool spans = costs || !flags.trace.empty();
+  std::vector<double> seconds;
+  rank.context.progress.step(1);
   training.run(1); // touches the memory
   training.gradients.keepTimes(flags.kernels);
   training.update.keepTimes(flags.kernels);
-  std::vector<double> seconds;
-  for (std::int64_t step = 0; step < flags.steps; ++step)
-    seconds.push_back(training.run(step + 2).seconds);
-  const double typical = median(seconds);
+  if (spans)
+    keepSpans(training);
+  for (std::int64_t step = 2; step < flags.steps + 2; ++step) {
+    rank.context.progress.step(step);
+    seconds.push_back(training.run(step).seconds);
+    if (!spans)
+      continue;
+    last = gatherSpans(rank.links, training);
+    if (costs && rank.first())
+      costs->add(last);
+  }
+  return median(seconds);
+}
+
+static void printTraining(const TrainingStep &training, const Rank &rank, const Flags &flags,
+                          double typical, const ProgramRun *simulated) {
+  const Bundle &bundle = rank.bundle;
   const double tokens = double(bundle.rowsPerStep() * bundle.training().tokens());
   std::printf(
       "train: median %.4f s a step of %lld, %.0f tokens/s, %.3g FLOP a step, %.1f GFLOP/s\n",
       typical, static_cast<long long>(flags.steps), tokens / typical, training.flops(),
       training.flops() / typical * 1e-9);
+  if (simulated)
+    std::printf("simulated: %.4f s a step, %s/simulated %.3f\n", simulated->makespan() / 1e6,
+                flags.device.paced() ? "paced" : "measured", typical * 1e6 / simulated->makespan());
   if (flags.kernels) {
     printCosts(training.gradients, flags.steps);
     printCosts(training.update, flags.steps);
   }
+}
+
+static void benchTraining(Rank &rank, const Flags &flags, const Costs &given) {
+  const bundle::Bundle &table = rank.bundle.table();
+  TrainingStep training(rank.store, rank.pool, rank.links);
+  randomIds(training, rank.bundle);
+  std::optional<ProgramRun> simulated;
+  if (flags.device.paced() || !flags.costs.empty())
+    simulated.emplace(table, given, kRanksPerNode);
+  if (flags.device.paced())
+    setPace(training, *simulated, std::uint32_t(rank.layout.place().pipelineRank));
+  StepCosts costs(table);
+  StepSpans last;
+  const double typical =
+      timeSteps(training, rank, flags, flags.profile.empty() ? nullptr : &costs, last);
+  if (!rank.first())
+    return;
+  printTraining(training, rank, flags, typical, simulated ? &*simulated : nullptr);
+  if (!flags.profile.empty())
+    writeReport(flags.profile, costs.json());
+  if (!flags.trace.empty())
+    writeStepTrace(flags.trace, table, last, simulated ? &*simulated : nullptr);
 }
 
 static void benchDecoding(Store &store, ThreadPool &pool, const Flags &flags) {
@@ -85,21 +137,36 @@ static void benchDecoding(Store &store, ThreadPool &pool, const Flags &flags) {
               static_cast<long long>(options.maxTokens));
 }
 
+static void benchRank(Rank &rank, const Flags &flags, const Costs &costs) {
+  const auto start = std::chrono::steady_clock::now();
+  const Bundle &bundle = rank.bundle;
+  if (!flags.device.paced())
+    initializeParameters(rank.store, rank.pool, rank.layout);
+  if (rank.first())
+    std::printf("%s, %d %s, %d threads%s; start %.3f s\n", cpuModelName().c_str(),
+                rank.context.size, rank.alone() ? "rank" : "ranks", rank.pool.threads(),
+                rank.alone() ? "" : " each",
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  const auto role = std::uint32_t(rank.layout.place().pipelineRank);
+  if (bundle.findProgram("gradients", role) && bundle.findProgram("update", role))
+    benchTraining(rank, flags, costs);
+  if (rank.alone() && !flags.device.paced() && bundle.findProgram("prefill") &&
+      bundle.findProgram("decode"))
+    benchDecoding(rank.store, rank.pool, flags);
+  if (rank.first())
+    std::printf("peak resident %.1f MiB\n", double(peakResident()) / (1 << 20));
+}
+
 static void bench(const Flags &flags) {
   if (flags.steps < 1 || flags.tokens < 1)
     throw InputError("--steps, --tokens", "allowed are numbers from 1");
-  const auto start = std::chrono::steady_clock::now();
-  ThreadPool pool(flags.device.resolve());
-  Bundle bundle(flags.bundle);
-  Store store(bundle);
-  initializeParameters(store, pool, Layout(store.bundle(), 0));
-  std::printf("%s, %d threads; start %.3f s\n", cpuModelName().c_str(), pool.threads(),
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  if (bundle.findProgram("gradients") && bundle.findProgram("update"))
-    benchTraining(store, pool, flags);
-  if (bundle.findProgram("prefill") && bundle.findProgram("decode"))
-    benchDecoding(store, pool, flags);
-  std::printf("peak resident %.1f MiB\n", double(peakResident()) / (1 << 20));
+  if (flags.device.paced() && !flags.profile.empty())
+    throw InputError("--profile", "measures kernels; the paced device runs none");
+  const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
+  WorldOptions world;
+  world.threads = flags.device.perRank();
+  endUnlessDone(runRanks(findLaunch(flags.localRanks), flags.bundle, {}, world,
+                         [&](Rank &rank) { benchRank(rank, flags, costs); }));
 }
 
 void addBench(CLI::App &app) {
@@ -110,7 +177,17 @@ void addBench(CLI::App &app) {
   command->add_option("--steps", flags->steps, "training steps to time")->capture_default_str();
   command->add_option("--tokens", flags->tokens, "tokens to decode")->capture_default_str();
   command->add_flag("--kernels", flags->kernels, "also the time of every kernel");
-  flags->device.add(*command);
+  command->add_option("--local-ranks", flags->localRanks,
+                      "as many ranks as threads of this process, for a bundle of several ranks");
+  command->add_option("--profile", flags->profile,
+                      "write measured times of components and messages into this file, which "
+                      "simulate --costs reads");
+  command->add_option("--costs", flags->costs,
+                      "costs for the simulator (JSON): the paced device keeps to them; a simulated "
+                      "step stands beside the measured one");
+  command->add_option("--trace", flags->trace,
+                      "write a trace of the last step into this file, for Perfetto");
+  flags->device.add(*command, /*canPace=*/true);
   command->callback([flags] { bench(*flags); });
 }
 

@@ -21,9 +21,12 @@ void addBench(CLI::App &app);
 struct DeviceFlags {
   std::string device = "cpu";
   int threads = 0; // 0: all this process may use
+  bool canPace = false;
 
-  void add(CLI::App &command);
-  /// The number of threads; refuses devices that are not there yet.
+  /// `canPace`: the command knows the paced device.
+  void add(CLI::App &command, bool canPace = false);
+  bool paced() const { return device == "paced"; }
+  /// The number of threads; refuses devices that are not there.
   int resolve() const;
   /// The same for one of several ranks: 0 where nothing was asked for.
   int perRank() const { return resolve(), threads; }
@@ -39,12 +42,16 @@ inline void endUnlessDone(int code) {
     throw Ended{code};
 }
 
+class Bundle;
+
 /// What inspect draws of an order.
 struct OrderPicture {
   std::string order, times, svg;
   bool text = false;
 };
 void inspectOrder(const OrderPicture &picture);
+/// Draws a step of a bundle over all its ranks, at closed forms, as text and into `svg`.
+void inspectStep(const Bundle &bundle, const std::string &path, const std::string &svg, bool text);
 
 } // namespace hadal::rt
 

@@ -22,7 +22,7 @@ namespace {
 
 struct SimulateFlags {
   std::string bundle, costs, order, times, pair, report, trace;
-  int ranksPerNode = 8;
+  int ranksPerNode = kRanksPerNode;
 };
 
 } // namespace
@@ -113,18 +113,30 @@ void addSimulate(CLI::App &app) {
   });
 }
 
+static void draw(const Drawing &drawing, const std::string &svg, bool text) {
+  if (!svg.empty()) {
+    std::ofstream file(svg, std::ios::binary);
+    drawSvg(drawing, file);
+    if (!file.flush())
+      throw InputError(svg, "cannot be written");
+  }
+  if (text)
+    drawText(drawing, styleOf(stdout), std::cout);
+}
+
 void inspectOrder(const OrderPicture &picture) {
   const Order order = loadOrder(picture.order);
   const ChunkTimes times = parseTimes(picture.times, order.hasPairs(), "--times");
-  const Drawing drawing = drawingOf(order, simulateOrder(order, times));
-  if (!picture.svg.empty()) {
-    std::ofstream file(picture.svg, std::ios::binary);
-    drawSvg(drawing, file);
-    if (!file.flush())
-      throw InputError(picture.svg, "cannot be written");
-  }
-  if (picture.text)
-    drawText(drawing, styleOf(stdout), std::cout);
+  draw(drawingOf(order, simulateOrder(order, times)), picture.svg, picture.text);
+}
+
+void inspectStep(const Bundle &bundle, const std::string &path, const std::string &svg, bool text) {
+  const Costs costs;
+  const Drawing drawing = ProgramRun(bundle.table(), costs, kRanksPerNode).drawing();
+  if (drawing.chunks.empty())
+    throw InputError(path, "runs on one pipeline rank and has no chunks to draw; --instructions "
+                           "prints what it does");
+  draw(drawing, svg, text);
 }
 
 } // namespace hadal::rt

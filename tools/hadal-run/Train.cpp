@@ -81,7 +81,13 @@ void addTrain(CLI::App &app, int argc, char **argv) {
                       "(else: mpirun -n N hadal-run train ...)");
   command->add_flag("--profile", o.profile,
                     "a table after every step: where the time of each rank went, expert load");
-  flags->device.add(*command);
+  command->add_option("--trace", o.trace,
+                      "write a trace of the last step into this file, for Perfetto");
+  command->add_option(
+      "--costs", o.costs,
+      "costs for the simulator (JSON): of the paced device, and of a predicted step "
+      "beside the measured one in the trace");
+  flags->device.add(*command, /*canPace=*/true);
   command->callback([flags, argc, argv] {
     TrainOptions &options = flags->options;
     if (!flags->resume.empty() && flags->resume != "auto")
@@ -93,6 +99,9 @@ void addTrain(CLI::App &app, int argc, char **argv) {
                        "allowed are numbers from 0");
     options.resume = !flags->resume.empty();
     options.threads = flags->device.perRank();
+    options.paced = flags->device.paced();
+    if (!options.costs.empty() && options.trace.empty() && !options.paced)
+      throw InputError("--costs", "goes with --trace or --device paced");
     options.launch = findLaunch(flags->localRanks);
     options.resumeCommand = resumeCommand(argc, argv, options.resume);
     endUnlessDone(train(options));

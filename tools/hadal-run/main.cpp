@@ -11,15 +11,20 @@
 
 using namespace hadal::rt;
 
-void DeviceFlags::add(CLI::App &command) {
-  command.add_option("--device", device, "where to run: cpu (the default and all there is so far)");
+void DeviceFlags::add(CLI::App &command, bool canPace) {
+  this->canPace = canPace;
+  command.add_option("--device", device,
+                     canPace ? "where to run: cpu (the default), or paced: kernels sleep for the "
+                               "time that the simulator gives them, and compute nothing"
+                             : "where to run: cpu (the default)");
   command.add_option("--threads", threads,
                      "threads; the default is every core this process may use");
 }
 
 int DeviceFlags::resolve() const {
-  if (device != "cpu")
-    throw InputError("--device", device + " is not supported; supported is cpu");
+  if (device != "cpu" && !(canPace && paced()))
+    throw InputError("--device", device + " is not supported; supported " +
+                                     (canPace ? "are cpu and paced" : "is cpu"));
   if (threads < 0 || threads > 4096)
     throw InputError("--threads", std::to_string(threads) + "; allowed are 1 to 4096");
   return threads ? threads : usableThreads();

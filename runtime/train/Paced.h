@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The paced device: kernels sleep for the time that a simulated step gives them, while streams,
+// events, transport and memory are the real ones. So schedules can be compared on a machine with
+// fewer cores than ranks. What is computed means nothing.
+
+#ifndef HADAL_RUNTIME_TRAIN_PACED_H
+#define HADAL_RUNTIME_TRAIN_PACED_H
+
+#include "runtime/simulate/Program.h"
+#include "runtime/train/TrainingStep.h"
+
+#include <cstdint>
+
+namespace hadal::rt {
+
+/// Puts the programs of a rank of pipeline rank `role` at the pace of the simulated step. Exchanges
+/// of rows are done (no rows are routed, so they carry nothing) and then sleep as kernels do.
+void setPace(TrainingStep &training, const ProgramRun &simulated, std::uint32_t role);
+
+} // namespace hadal::rt
+
+#endif
