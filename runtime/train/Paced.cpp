@@ -41,23 +41,27 @@ namespace {
 class Pacer {
 public:
   Pacer(std::unordered_map<const bundle::Instruction *, double> durations, std::size_t streams)
-      : durations(std::move(durations)), ends(streams) {}
+      : durations(std::move(durations)), marks(streams) {}
 
   void operator()(const bundle::Instruction &instruction) {
     auto found = durations.find(&instruction);
     if (found == durations.end())
       return;
-    constexpr microseconds kLate(300);
+    constexpr microseconds kWaited(300);
     const Clock::time_point now = Clock::now();
-    Clock::time_point &end = ends[instruction.stream()];
-    end = (now - end < kLate ? end : now) +
+    auto &[end, woke] = marks[instruction.stream()];
+    end = (now - woke < kWaited ? end : now) +
           std::chrono::nanoseconds(std::int64_t(found->second * 1e3));
     sleepUntil(end);
+    woke = Clock::now();
   }
 
 private:
   const std::unordered_map<const bundle::Instruction *, double> durations; // us
-  std::vector<Clock::time_point> ends;                                     // by stream
+  struct Mark {
+    Clock::time_point end, woke; // of the last launch: when it should have ended, and did
+  };
+  std::vector<Mark> marks; // by stream
 };
 
 } // namespace
