@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""faults.py COMMAND...: lets rank 1 of 2 die or stall in every phase of step 2 of a training run, several runs at a time. The
+other rank must end in time with exit code 1 and name itself, its step, what it waits in, and the rank that failed."""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+SECONDS = 25  # 10, and what a loaded machine needs to start, to train a step and to end
+
+# phase, kind, what the survivor says of itself
+FAULTS = [
+    ("data", "die", r"step [12], (instruction \d+ \(program gradients: |waits for rank 1)"),
+    ("gradients", "stall", r"step 2, (instruction \d+ \(program gradients: |waits for rank 1)"),
+    ("F", "die", r"step 2, instruction \d+ \(program gradients: "),
+    ("B", "stall", r"step 2, instruction \d+ \(program gradients: "),
+    ("W", "die", r"step 2, instruction \d+ \(program gradients: "),
+    ("send", "stall", r"step 2, instruction \d+ \(program gradients: (send|receive)"),
+    ("receive", "die", r"step 2, instruction \d+ \(program gradients: (send|receive)"),
+    ("reduce_scatter", "stall", r"step 2, instruction \d+ \(program gradients: reduce_scatter"),
+    ("update", "die", r"step 2, (instruction \d+ \(program update: (total_squares|all_gather)|waits for rank 1)"),
+    ("all_gather", "stall", r"step 2, instruction \d+ \(program update: all_gather"),
+    ("validation", "die", r"step 2, (instruction \d+ \(program evaluate: |waits for rank 1)"),
+    ("save", "die", r"step 2, saves a checkpoint"),
+]
+
+
+def run(index):
+    phase, kind, own = FAULTS[index]
+    folder = f"checkpoints-{index}"
+    shutil.rmtree(folder, ignore_errors=True)
+    environment = dict(os.environ, HADAL_INJECT_FAULT=f"1:2:{phase}:{kind}")
+    start = time.monotonic()
+    try:
+        done = subprocess.run(sys.argv[1:] + ["--checkpoint", folder], env=environment, text=True, capture_output=True,
+                              check=False, timeout=90)
+    except subprocess.TimeoutExpired as hung:
+        return f"{phase}:{kind}: hangs: {hung.stderr}"
+    seconds = time.monotonic() - start
+    other = r"rank 1 (died|is stuck|is gone|ended)"
+    lines = [line for line in done.stderr.splitlines() if re.search(rf"rank 0, {own}.*: .*{other}", line)]
+    if done.returncode == 0 or (sys.argv[1] != "mpirun" and done.returncode != 1):
+        return f"{phase}:{kind}: exit code {done.returncode}: {done.stderr}"
+    if not lines:
+        return f"{phase}:{kind}: no report of rank 0: {done.stderr}"
+    if seconds > SECONDS:
+        return f"{phase}:{kind}: took {seconds:.1f} s"
+    return None
+
+
+with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    wrong = [text for text in pool.map(run, range(len(FAULTS))) if text]
+print("\n".join(wrong) or f"{len(FAULTS)} faults were reported")
+sys.exit(bool(wrong))
