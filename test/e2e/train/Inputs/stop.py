@@ -34,7 +34,7 @@ def run_and_stop(command, beyond, sent):
     if not stopped or stopped.group(1) != sent.name:
         sys.exit(f"no `stopped by {sent.name}`: {said}")
     step = int(stopped.group(2))
-    if step < beyond or not pathlib.Path(f"out/step-{step:09d}/model.safetensors").exists():
+    if step < beyond or not pathlib.Path(f"out/step-{step:09d}/model.safetensors.index.json").exists():
         sys.exit(f"no checkpoint of step {step}: {said}")
     return step, stopped.group(3), said
 
