@@ -4,7 +4,7 @@ one pipeline rank) and under layouts, and everything that comes out must have th
 every step, validation, trained weights and moments, logits, choices of experts and gradients.
 
 LAYOUT: schedule-ranks, also schedule-ranks-OVERLAP and, behind either, -mpi. KEY=VALUE: as lay_out.py takes them, for all
-plans. Files go to the folder WORK. Exit code 1 and a list when something differs.
+plans, or with config. before it for the model. Files go to the folder WORK. Exit code 1 and a list when something differs.
 """
 
 import json
@@ -47,7 +47,9 @@ class Layout:
         parts = name.split("-")
         self.mpi = parts[-1] == "mpi"
         schedule, ranks, *overlap = parts[:-1] if self.mpi else parts
-        settings = settings + [f"pipeline.ranks={ranks}", f'pipeline.schedule="{schedule}"']
+        changes = [setting[len("config."):] for setting in settings if setting.startswith("config.")]
+        settings = [setting for setting in settings if not setting.startswith("config.")]
+        settings += [f"pipeline.ranks={ranks}", f'pipeline.schedule="{schedule}"']
         settings += [f"pipeline.overlap={overlap[0]}"] if overlap else []
         self.work = work / name
         self.work.mkdir(parents=True)
@@ -59,7 +61,8 @@ class Layout:
         self.ranks = int(ranks) * self.replicas
         self.rows = self.plan["pipeline"]["micro_batches"] * self.replicas
         self.bundle = self.work / "model.hadal"
-        run("hadal-compile", INPUTS / "text.json", "--plan", self.work / "plan.json", "-o", self.bundle)
+        (self.work / "config.json").write_text(run(sys.executable, INPUTS / "lay_out.py", INPUTS / "text.json", *changes))
+        run("hadal-compile", self.work / "config.json", "--plan", self.work / "plan.json", "-o", self.bundle)
 
     def hadal_run(self, command, *flags):
         if self.mpi:
