@@ -134,6 +134,9 @@ Losses TrainingStep::computeGradients(std::int64_t step, StepMetrics *metrics) {
   return losses;
 }
 
+/// Whether firstNonFinite found the first value in a gradient.
+static bool isGradient(const std::string &found) { return found.rfind("gradient of ", 0) == 0; }
+
 void TrainingStep::requireFinite(std::int64_t step, const std::string &what, double value) {
   if (paced || std::isfinite(value))
     return;
@@ -141,10 +144,13 @@ void TrainingStep::requireFinite(std::int64_t step, const std::string &what, dou
   if (links.transport) {
     if (!tensor.empty())
       tensor += " (rank " + std::to_string(links.rank()) + ")";
+    // Of all ranks the first parameter, or else the first gradient.
     for (const Bytes &bytes : gather(*links.transport, everyone(*links.transport), kMainChannel, 0,
-                                     tensor.data(), tensor.size()))
-      if (tensor.empty())
-        tensor.assign(bytes.begin(), bytes.end());
+                                     tensor.data(), tensor.size())) {
+      const std::string other(bytes.begin(), bytes.end());
+      if (tensor.empty() || (isGradient(tensor) && !other.empty() && !isGradient(other)))
+        tensor = other;
+    }
     // Rank 0 says what is wrong; the others hear of it here.
     if (links.rank() != 0)
       broadcastDouble(links, value);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""poison.py CASE REFUSED: trains mtp.hadal from the weights of CASE with one tensor made not finite, several times."""
+"""poison.py CASE REFUSED BUNDLE TOKENS FLAG...: trains from the weights of CASE with one tensor made not finite, several times."""
 
 import pathlib
 import subprocess
@@ -7,7 +7,8 @@ import sys
 
 import numpy as np
 
-case, refused = map(pathlib.Path, sys.argv[1:])
+case, refused = map(pathlib.Path, sys.argv[1:3])
+bundle, tokens, *flags = sys.argv[3:]
 sys.path.insert(0, str(case.parent))
 
 import tensorfile  # noqa: E402
@@ -23,6 +24,5 @@ for name, where, value in (("model.embed_tokens.weight", slice(None), np.nan),
                  or (n.endswith(".shared_head.head.weight") and name == "lm_head.weight")]:
         poisoned[copy].reshape(-1)[where] = value
     tensorfile.save(poisoned, "poisoned.safetensors")
-    subprocess.run([sys.executable, refused, "--failed", "hadal-run", "train", "mtp.hadal", "--data",
-                    case / "tokens.safetensors", "--weights", "poisoned.safetensors", "--steps", "1", "--checkpoint", "out"],
-                   check=True)
+    subprocess.run([sys.executable, refused, "--failed", "hadal-run", "train", bundle, "--data", tokens, "--weights",
+                    "poisoned.safetensors", "--steps", "1", "--checkpoint", "out", *flags], check=True)
