@@ -140,19 +140,25 @@ public:
       levels.emplace_back(size_t(llvm::divideCeil(steps, width)));
   }
 
+  struct Entry {
+    int32_t first, last;
+    uint32_t index;
+  };
   /// All that share a step with an interval, and others, by offset.
-  ArrayRef<uint32_t> beside(const Interval &interval) const {
+  ArrayRef<Entry> beside(const Interval &interval) const {
     for (size_t level = 0;; ++level)
       if (auto [first, last] = piecesOf(interval, level); first == last)
         return levels[level][first];
   }
 
   void add(size_t index) {
-    auto lower = [&](int64_t offset, uint32_t other) { return offset < offsets[other]; };
+    auto lower = [&](int64_t offset, const Entry &other) { return offset < offsets[other.index]; };
+    const Entry entry{int32_t(intervals[index].first), int32_t(intervals[index].last),
+                      uint32_t(index)};
     for (size_t level = 0; level < levels.size(); ++level)
       for (auto [piece, last] = piecesOf(intervals[index], level); piece <= last; ++piece) {
         auto &list = levels[level][piece];
-        list.insert(llvm::upper_bound(list, offsets[index], lower), uint32_t(index));
+        list.insert(llvm::upper_bound(list, offsets[index], lower), entry);
       }
   }
 
@@ -165,7 +171,7 @@ private:
 
   ArrayRef<Interval> intervals;
   ArrayRef<int64_t> offsets;
-  std::vector<std::vector<std::vector<uint32_t>>> levels; ///< by piece
+  std::vector<std::vector<std::vector<Entry>>> levels; ///< by piece
 };
 
 int64_t placeBySize(ArrayRef<Interval> intervals, const Placing &placing,
@@ -177,8 +183,8 @@ int64_t placeBySize(ArrayRef<Interval> intervals, const Placing &placing,
   for (size_t index : order) {
     const Interval &interval = intervals[index];
     int64_t room = roomOf(interval, placing), at = 0;
-    for (size_t other : placed.beside(interval)) {
-      if (intervals[other].last < interval.first || interval.last < intervals[other].first ||
+    for (auto [first, last, other] : placed.beside(interval)) {
+      if (last < interval.first || interval.last < first ||
           (placing.precedence && placing.precedence->apart(index, other)))
         continue;
       if (at + room <= offsets[other])
@@ -199,15 +205,34 @@ void Precedence::add(ArrayRef<int32_t> begin, ArrayRef<int32_t> end) {
   llvm::append_range(ends, end);
 }
 
+/// With several streams by time first: where that comes close to what lives together in list order,
+/// nothing else is tried.
+static int64_t placeOfStreams(ArrayRef<Interval> intervals, const Placing &placing,
+                              SmallVector<int64_t> &offsets) {
+  SmallVector<int64_t> other(intervals.size());
+  int64_t bytes = placeByStreams(intervals, placing, offsets);
+  if (bytes <= placing.live + placing.live / 256 || intervals.size() > kQuadraticLimitOfStreams)
+    return bytes;
+  if (int64_t tight = placeBySize(intervals, placing, other); tight < bytes) {
+    bytes = tight;
+    offsets = std::move(other);
+  }
+  return bytes;
+}
+
 int64_t hadal::assignOffsets(llvm::MutableArrayRef<Interval> intervals, const Placing &placing) {
   SmallVector<int64_t> offsets(intervals.size()), other(intervals.size());
-  int64_t bytes = placing.precedence ? placeByStreams(intervals, placing, offsets)
-                                     : placeByTime(intervals, placing, offsets);
-  if (intervals.size() <= (placing.precedence ? kQuadraticLimitOfStreams : kQuadraticLimit))
-    if (int64_t tight = placeBySize(intervals, placing, other); tight < bytes) {
-      bytes = tight;
-      offsets = std::move(other);
-    }
+  int64_t bytes = 0;
+  if (placing.precedence) {
+    bytes = placeOfStreams(intervals, placing, offsets);
+  } else {
+    bytes = placeByTime(intervals, placing, offsets);
+    if (intervals.size() <= kQuadraticLimit)
+      if (int64_t tight = placeBySize(intervals, placing, other); tight < bytes) {
+        bytes = tight;
+        offsets = std::move(other);
+      }
+  }
   for (auto [interval, offset] : llvm::zip(intervals, offsets))
     interval.offset = offset;
   return bytes;

@@ -39,6 +39,9 @@ public:
     return true;
   }
   bool apart(size_t a, size_t b) const { return precedes(a, b) || precedes(b, a); }
+  bool operator==(const Precedence &other) const {
+    return streams == other.streams && begins == other.begins && ends == other.ends;
+  }
 
 private:
   unsigned streams;
@@ -50,6 +53,7 @@ struct Placing {
   int64_t gap = 0;
   int64_t alignment = kBufferAlignment;
   const Precedence *precedence = nullptr; ///< of the same intervals; null: steps decide
+  int64_t live = 0;                       ///< with a precedence: bytes that are needed in any case
 };
 
 /// Gives every interval an offset so that no two that share a step overlap. Returns the bytes of

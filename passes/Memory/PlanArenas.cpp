@@ -40,22 +40,40 @@ bool isCommunication(Operation &op) {
 
 class ArenaPlan {
 public:
-  explicit ArenaPlan(ProgramOp program) : program(program), clocks(program) {}
-
-  void run(int64_t redZone) {
+  explicit ArenaPlan(ProgramOp program)
+      : program(program), clocks(program), precedence(clocks.streams()) {
     collect();
-    SmallVector<Interval> intervals, moments;
-    Precedence precedence(clocks.streams());
+    SmallVector<Interval> moments;
     for (auto &[buffer, life] : lives) {
       moments.push_back({life.bytes, life.first, life.last, 0});
       intervals.push_back({life.bytes, life.first, lastStep(buffer, life), 0});
       precedence.add(life.begins, life.ends);
     }
-    const bool several = clocks.streams() > 1;
-    bytes = assignOffsets(intervals, {redZone, kBufferAlignment, several ? &precedence : nullptr});
     peak = peakOf(moments);
+  }
+
+  /// Whether the other's places do for this one (ranks that mirror each other).
+  bool isLike(const ArenaPlan &other) const {
+    auto same = [](const Interval &a, const Interval &b) {
+      return a.bytes == b.bytes && a.first == b.first && a.last == b.last;
+    };
+    return intervals.size() == other.intervals.size() &&
+           std::equal(intervals.begin(), intervals.end(), other.intervals.begin(), same) &&
+           precedence == other.precedence;
+  }
+
+  void place(int64_t redZone) {
+    const bool several = clocks.streams() > 1;
+    bytes = assignOffsets(intervals,
+                          {redZone, kBufferAlignment, several ? &precedence : nullptr, peak.bytes});
+  }
+
+  /// Writes the places that `like` found.
+  void write(const ArenaPlan &like) {
+    if (&like != this)
+      bytes = like.bytes;
     Builder builder(program.getContext());
-    for (auto [entry, interval] : llvm::zip(lives, intervals))
+    for (auto [entry, interval] : llvm::zip(lives, like.intervals))
       entry.first.setOffsetAttr(builder.getI64IntegerAttr(interval.offset));
     writeArena();
   }
@@ -136,6 +154,8 @@ private:
   ProgramOp program;
   StreamClocks clocks;
   llvm::MapVector<BufferOp, Life> lives;
+  SmallVector<Interval> intervals; ///< of the lives
+  Precedence precedence;
 };
 
 struct PlanArenasPass : impl::PlanArenasPassBase<PlanArenasPass> {
@@ -145,9 +165,20 @@ struct PlanArenasPass : impl::PlanArenasPassBase<PlanArenasPass> {
     const int64_t zone =
         std::max<int64_t>(redZone, getOperation()->hasAttr(kCheckMemoryAttr) ? kRedZone : 0);
     SmallVector<ProgramOp> programs(getOperation().getOps<ProgramOp>());
-    std::vector<ArenaPlan> plans(programs.begin(), programs.end());
-    parallelForEach(&getContext(), plans, [&](ArenaPlan &plan) { plan.run(zone); });
-    for (auto [program, plan] : llvm::zip(programs, plans)) {
+    std::vector<std::optional<ArenaPlan>> plans(programs.size());
+    parallelFor(&getContext(), 0, plans.size(), [&](size_t i) { plans[i].emplace(programs[i]); });
+    SmallVector<ArenaPlan *> placed; // of each program: itself, or one that is like it
+    for (auto &plan : plans) {
+      auto like = llvm::find_if(placed, [&](ArenaPlan *other) { return plan->isLike(*other); });
+      placed.push_back(like == placed.end() ? &*plan : *like);
+    }
+    parallelFor(&getContext(), 0, plans.size(), [&](size_t i) {
+      if (placed[i] == &*plans[i])
+        plans[i]->place(zone);
+    });
+    parallelFor(&getContext(), 0, plans.size(), [&](size_t i) { plans[i]->write(*placed[i]); });
+    for (auto [program, own] : llvm::zip(programs, plans)) {
+      ArenaPlan &plan = *own;
       remark::analysis(program.getLoc(), remark::RemarkOpts::name("Arena").category("memory"))
           << remark::add("@{0}: ", program.getSymName().str())
           << remark::metric("bytes", plan.bytes) << remark::metric("live", plan.peak.bytes);
