@@ -149,13 +149,13 @@ LogicalResult CachedAttentionOp::inferReturnTypes(MLIRContext *context,
   CheckedTensor up = check.tensor("up_projection", adaptor.getUpProjection(), 2);
   CheckedTensor cache = checkCache(check, adaptor.getCache(), adaptor.getBlockTable());
   int64_t heads = check.positive("heads", adaptor.getHeads());
-  int64_t rotary = check.positive("rotary_dim", adaptor.getRotaryDim());
+  int64_t head = check.quotient(query, "heads", heads);
+  int64_t rotary =
+      check.part("rotary_dim", adaptor.getRotaryDim(), head, "the size of a query's head");
   check.require(!check.ok() || cache.last() - up.last() == rotary,
                 "rotary_dim to be " + Twine(cache.last() - up.last()) +
                     ", what the cache holds beside the latent, found " + Twine(rotary));
-  int64_t nope = check.quotient(query, "heads", heads) - rotary;
-  check.require(!check.ok() || nope > 0, "heads of 'query' to be wider than rotary_dim");
-  int64_t rows = rowsOfHead(check, up, heads), value = rows - nope;
+  int64_t nope = head - rotary, rows = rowsOfHead(check, up, heads), value = rows - nope;
   check.require(!check.ok() || value > 0,
                 "'up_projection' to have more rows than keys have values, " + Twine(nope) +
                     " a head, found " + Twine(rows));
@@ -170,10 +170,11 @@ LogicalResult AbsorbQueryOp::inferReturnTypes(MLIRContext *context,
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor query = checkOneSequence(check, "query", adaptor.getQuery());
   CheckedTensor up = check.tensor("up_projection", adaptor.getUpProjection(), 2);
-  int64_t heads = check.positive("heads", adaptor.getHeads()), rotary = adaptor.getRotaryDim();
+  int64_t heads = check.positive("heads", adaptor.getHeads());
   int64_t head = check.quotient(query, "heads", heads); // C1
   int64_t rows = rowsOfHead(check, up, heads);
-  check.part("rotary_dim", rotary, head, "the size of a query's head");
+  int64_t rotary =
+      check.part("rotary_dim", adaptor.getRotaryDim(), head, "the size of a query's head");
   check.require(!check.ok() || head - rotary < rows, "'up_projection' to have more than " +
                                                          Twine(head - rotary) +
                                                          " rows a head, found " + Twine(rows));
@@ -188,10 +189,11 @@ LogicalResult LatentAttentionOp::inferReturnTypes(MLIRContext *context,
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor query = checkOneSequence(check, "query", adaptor.getQuery());
   CheckedTensor cache = checkCache(check, adaptor.getCache(), adaptor.getBlockTable());
-  int64_t heads = check.positive("heads", adaptor.getHeads()), latent = adaptor.getLatentDim();
+  int64_t heads = check.positive("heads", adaptor.getHeads());
   int64_t head = check.quotient(query, "heads", heads); // C1
   check.size(cache, 2, head, "the size of a query's head");
-  check.part("latent_dim", latent, head, "the size of a query's head");
+  int64_t latent =
+      check.part("latent_dim", adaptor.getLatentDim(), head, "the size of a query's head");
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(query.withLast(heads * latent)));
@@ -203,11 +205,11 @@ LogicalResult ExpandValueOp::inferReturnTypes(MLIRContext *context,
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor latent = checkOneSequence(check, "latent", adaptor.getLatent());
   CheckedTensor up = check.tensor("up_projection", adaptor.getUpProjection(), 2);
-  int64_t heads = check.positive("heads", adaptor.getHeads()), value = adaptor.getValueDim();
+  int64_t heads = check.positive("heads", adaptor.getHeads());
   int64_t head = check.quotient(latent, "heads", heads); // C1
   check.size(up, 1, head, "the latent's size");
   int64_t rows = rowsOfHead(check, up, heads);
-  check.part("value_dim", value, rows, "the rows of a head");
+  int64_t value = check.part("value_dim", adaptor.getValueDim(), rows, "the rows of a head");
   if (!check.ok())
     return failure();
   return check.infer(types, check.f32(latent.withLast(heads * value)));

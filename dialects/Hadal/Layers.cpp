@@ -132,8 +132,8 @@ LogicalResult SplitOp::inferReturnTypes(MLIRContext *context, std::optional<Loca
                                         Adaptor adaptor, SmallVectorImpl<Type> &types) {
   ShapeCheck check(context, location, getOperationName());
   CheckedTensor input = check.tensor("input", adaptor.getInput());
-  int64_t size = adaptor.getSize();
-  check.part("size", size, input.last(), "the last dimension of 'input'"); // C1
+  int64_t size =
+      check.part("size", adaptor.getSize(), input.last(), "the last dimension of 'input'"); // C1
   if (!check.ok())
     return failure();
   return check.infer(

@@ -114,9 +114,11 @@ int64_t ShapeCheck::positive(StringRef name, int64_t value) {
   return require(value > 0, name + " to be positive, found " + llvm::Twine(value)) ? value : 1;
 }
 
-void ShapeCheck::part(StringRef name, int64_t value, int64_t whole, StringRef what) {
-  require(value > 0 && value < whole, name + " to be positive and below " + llvm::Twine(whole) +
-                                          ", " + what + ", found " + llvm::Twine(value));
+int64_t ShapeCheck::part(StringRef name, int64_t value, int64_t whole, StringRef what) {
+  bool holds =
+      require(value > 0 && value < whole, name + " to be positive and below " + llvm::Twine(whole) +
+                                              ", " + what + ", found " + llvm::Twine(value));
+  return holds ? value : 1;
 }
 
 void ShapeCheck::notNegative(StringRef name, const llvm::APFloat &value) {

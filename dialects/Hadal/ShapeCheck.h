@@ -52,8 +52,8 @@ public:
   void sameType(const CheckedTensor &tensor, const CheckedTensor &like);
   /// The value, or 1 after a failure.
   int64_t positive(llvm::StringRef name, int64_t value);
-  /// Positive and below `whole`, which is `what`.
-  void part(llvm::StringRef name, int64_t value, int64_t whole, llvm::StringRef what);
+  /// The value, positive and below `whole`, which is `what`; 1 after a failure.
+  int64_t part(llvm::StringRef name, int64_t value, int64_t whole, llvm::StringRef what);
   void notNegative(llvm::StringRef name, const llvm::APFloat &value);
   /// The last dimension over `parts` (positive), which must divide it.
   int64_t quotient(const CheckedTensor &tensor, llvm::StringRef name, int64_t parts);
