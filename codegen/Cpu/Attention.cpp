@@ -17,7 +17,7 @@ std::string AttentionSizes::key() const {
   return llvm::formatv("h{0}n{1}r{2}v{3}", heads, nope, rotary, values);
 }
 
-std::string keyOf(llvm::APFloat value) {
+std::string keyOf(const llvm::APFloat &value) {
   return llvm::utohexstr(value.bitcastToAPInt().getZExtValue());
 }
 

@@ -51,7 +51,7 @@ struct AttentionSizes {
 };
 
 /// A number as part of a key, to the bit.
-std::string keyOf(llvm::APFloat value);
+std::string keyOf(const llvm::APFloat &value);
 
 } // namespace hadal::cpu
 

@@ -66,8 +66,9 @@ struct CpuKernels : impl::CpuKernelsPassBase<CpuKernels> {
 
 private:
   LogicalResult runOnKernel(KernelOp kernel);
-  FailureOr<StringAttr> functionOf(KernelOp kernel, const KernelEmitter &family,
-                                   const KernelConfig &config, bool distinct);
+  /// Null after an error.
+  StringAttr functionOf(KernelOp kernel, const KernelEmitter &family, const KernelConfig &config,
+                        bool distinct);
 
   cpu::Target target;
   ModuleOp kernels;
@@ -135,8 +136,8 @@ LogicalResult CpuKernels::runOnKernel(KernelOp kernel) {
   KernelConfig config = family->configure(kernel, target);
   std::string shared = sharedOperands(kernel);
   config.key = llvm::formatv("{0};{1};{2}", family->name(), shared, config.key);
-  FailureOr<StringAttr> function = functionOf(kernel, *family, config, shared.empty());
-  if (failed(function))
+  StringAttr function = functionOf(kernel, *family, config, shared.empty());
+  if (!function)
     return failure();
   RowGridAttr rows;
   if (kernel->hasAttr(kRowsAttr)) {
@@ -146,7 +147,7 @@ LogicalResult CpuKernels::runOnKernel(KernelOp kernel) {
     rows = RowGridAttr::get(&getContext(), config.rowsSize, config.rowsBlock, config.gridFixed,
                             config.gridPerBlock);
   }
-  kernel.setLaunchAttr(LaunchAttr::get(&getContext(), *function, config.sizes, config.grid,
+  kernel.setLaunchAttr(LaunchAttr::get(&getContext(), function, config.sizes, config.grid,
                                        config.scratch, config.flops, rows));
   ++numLaunches;
   return success();
@@ -192,8 +193,8 @@ void writeEntry(OpBuilder &builder, StringRef name, LLVM::LLVMFuncOp body, size_
   LLVM::ReturnOp::create(builder, loc, ValueRange());
 }
 
-FailureOr<StringAttr> CpuKernels::functionOf(KernelOp kernel, const KernelEmitter &family,
-                                             const KernelConfig &config, bool distinct) {
+StringAttr CpuKernels::functionOf(KernelOp kernel, const KernelEmitter &family,
+                                  const KernelConfig &config, bool distinct) {
   auto [entry, added] = functions.try_emplace(config.key);
   if (!added)
     return entry->second;
@@ -233,7 +234,7 @@ FailureOr<StringAttr> CpuKernels::functionOf(KernelOp kernel, const KernelEmitte
   writer.end = writer.toIndex(body.getArgument(types.size() - 2));
   writer.scratch = body.getArgument(types.size() - 1);
   if (failed(family.emit(kernel, config, writer)))
-    return failure();
+    return {};
   LLVM::ReturnOp::create(writer, ValueRange());
   return entry->second;
 }

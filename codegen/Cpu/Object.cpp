@@ -229,7 +229,7 @@ struct TemporaryFolder {
   std::error_code error = llvm::sys::fs::createUniqueDirectory("hadal-kernels", path);
   ~TemporaryFolder() {
     if (!error)
-      llvm::sys::fs::remove_directories(path);
+      (void)llvm::sys::fs::remove_directories(path);
   }
   std::string file(const Twine &name) const { return (path + "/" + name).str(); }
 };

@@ -218,6 +218,9 @@ static std::string keyOf(KernelOp kernel, const Product &product, const ProductC
   return key;
 }
 
+/// Of a kernel that is accepted.
+static Product productOf(KernelOp kernel) { return matchProduct(kernel).value_or(Product()); }
+
 namespace {
 class ProductEmitter : public KernelEmitter {
 public:
@@ -225,7 +228,7 @@ public:
   bool accepts(KernelOp kernel) const override { return matchProduct(kernel).has_value(); }
 
   KernelConfig configure(KernelOp kernel, const Target &target) const override {
-    Product product = *matchProduct(kernel);
+    Product product = productOf(kernel);
     ProductConfig cut = configureProduct(product, target);
     KernelConfig config;
     config.key = keyOf(kernel, product, cut);
@@ -253,7 +256,7 @@ public:
   }
 
   LogicalResult emit(KernelOp kernel, const KernelConfig &, KernelBuilder &builder) const override {
-    Product product = *matchProduct(kernel);
+    Product product = productOf(kernel);
     if (product.kind == Product::Forward)
       emitForward(kernel, product, builder);
     else

@@ -21,7 +21,8 @@ static auto opsOf(KernelOp kernel) { return kernel.getBody().front().without_ter
 
 // --- layout ---
 
-RowLayout::RowLayout(KernelOp kernel) : kernel(kernel), domain(*rowKernelDomain(kernel)) {
+RowLayout::RowLayout(KernelOp kernel)
+    : kernel(kernel), domain(rowKernelDomain(kernel).value_or(RowDomain())) {
   sizes = {domain.rows, std::max<int64_t>(domain.tokens, 1)};
   auto reserve = [&](int64_t bytes) {
     int64_t at = scratchBytes;
