@@ -170,6 +170,7 @@ protected:
 void expectEnd(Mpirun &run, int victim, const std::string &how, double within, double left) {
   EXPECT_LT(run.waitForRanks(victim, 20), within);
   EXPECT_LT(run.wait(20), left);
+  run.waitForRanks(-1, 3); // mpirun may end a moment before what it has killed does
   if (!run.recovers())
     EXPECT_NE(run.exitCode(), 0);
   for (int other = 0; other < Mpirun::kRanks; ++other) {
@@ -293,6 +294,8 @@ TEST_F(Mpi, ASignalEndsWhoDoesNotStop) {
   ASSERT_TRUE(run.reached(20)) << run.output();
   run.signal(SIGTERM);
   EXPECT_LT(run.wait(20), 8);
+  // mpirun may end a moment before what it has killed does.
+  run.waitForRanks(-1, 3);
   for (int rank = 0; rank < Mpirun::kRanks; ++rank)
     EXPECT_FALSE(run.alive(rank));
 }
