@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 SECONDS = 25  # 10, and what a loaded machine needs to start, to train a step and to end
@@ -33,7 +34,13 @@ def run(index):
     phase, kind, own = FAULTS[index]
     folder = f"checkpoints-{index}"
     shutil.rmtree(folder, ignore_errors=True)
-    environment = dict(os.environ, HADAL_INJECT_FAULT=f"1:2:{phase}:{kind}")
+    # Runs of mpirun that start and end beside each other disturb each other in one folder.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        environment = dict(os.environ, HADAL_INJECT_FAULT=f"1:2:{phase}:{kind}", TMPDIR=temporary)
+        return judged(phase, kind, own, folder, environment)
+
+
+def judged(phase, kind, own, folder, environment):
     start = time.monotonic()
     try:
         done = subprocess.run(sys.argv[1:] + ["--checkpoint", folder], env=environment, text=True, capture_output=True,
