@@ -18,7 +18,8 @@ ControlOptions ControlOptions::fromEnvironment() {
     return options;
   char *rest = nullptr;
   double seconds = std::strtod(text, &rest);
-  if (*rest || !(seconds >= 1 && seconds <= 86400))
+  const bool allowed = seconds >= 1 && seconds <= 86400;
+  if (*rest || !allowed)
     throw InputError("HADAL_STUCK_SECONDS", std::string(text) + "; allowed are 1 to 86400 seconds");
   options.deadlock = seconds + (options.deadlock - options.stuck);
   options.stuck = seconds;

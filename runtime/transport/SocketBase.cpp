@@ -98,7 +98,7 @@ void SocketBase::fail(int exitCode, const std::string &message) {
   });
 }
 
-void SocketBase::decide(Failure failure) {
+void SocketBase::decide(const Failure &failure) {
   if (concluded())
     return;
   tell(failure);

@@ -50,7 +50,7 @@ protected:
   virtual void closeAll() = 0;
 
   /// On the thread: the run has failed. Tells the others, reports, lets the process end in a while.
-  void decide(Failure failure);
+  void decide(const Failure &failure);
   double now() const;
   /// This process was stopped for so long that others have given it up.
   bool wasStopped() const { return lastTick >= 0 && now() - lastTick > options.silent; }

@@ -135,6 +135,7 @@ static int runLocal(const Launch &launch, const Identity &identity, const Body &
     return control.endpoint(0).exitCode();
   }
   std::vector<std::thread> running;
+  running.reserve(std::size_t(ranks));
   for (int rank = 0; rank < ranks; ++rank)
     running.emplace_back(runOne, rank);
   for (std::thread &thread : running)

@@ -15,6 +15,7 @@
 #include <asio/ip/tcp.hpp>
 #include <asio/write.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -128,7 +129,8 @@ protected:
         continue;
       ASSERT_EQ(record.reports.size(), 1U) << rank;
       EXPECT_THAT(record.reports[0], HasSubstr(words));
-      EXPECT_LT(std::chrono::duration<double>(record.last - happened).count(), within + kBusy);
+      EXPECT_LT(std::chrono::duration<double>(record.last - happened.load()).count(),
+                within + kBusy);
       EXPECT_EQ(codes[std::size_t(rank)], 1);
     }
   }
@@ -164,7 +166,7 @@ protected:
   bool lingers = false;
   std::vector<Record> records;
   std::array<int, kRanks> codes{};
-  Clock::time_point happened;
+  std::atomic<Clock::time_point> happened{Clock::time_point()};
 };
 
 TEST_P(Control, AgreesAndFinishes) {
