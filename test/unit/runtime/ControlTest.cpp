@@ -83,6 +83,7 @@ protected:
   /// Runs `body` as every rank; it may throw PeerError.
   void run(const std::function<void(ControlPlane &)> &body) {
     std::vector<std::thread> threads;
+    threads.reserve(kRanks);
     std::vector<std::unique_ptr<ControlPlane>> planes(kRanks);
     std::unique_ptr<LocalControl> local;
     std::string address;
@@ -99,7 +100,8 @@ protected:
         StreamProgress::Use use(plane.progress().stream(0));
         try {
           body(plane);
-        } catch (const PeerError &) {
+        } catch (const PeerError &error) {
+          EXPECT_STREQ(error.what(), plane.watch().report().c_str());
         }
         codes[std::size_t(rank)] = plane.exitCode();
         plane.settle();

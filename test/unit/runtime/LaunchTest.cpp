@@ -34,16 +34,22 @@ std::string refusalIn(const Variables &variables, int localRanks = 0) {
   return refusal([&] { launchIn(variables, localRanks); });
 }
 
-const Variables mpirun = {{"OMPI_COMM_WORLD_RANK", "5"},
-                          {"OMPI_COMM_WORLD_SIZE", "8"},
-                          {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
-                          {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}};
-const Variables srun = {{"SLURM_PROCID", "3"},
-                        {"SLURM_STEP_NUM_TASKS", "7"},
-                        {"SLURM_LOCALID", "0"},
-                        {"SLURM_STEP_TASKS_PER_NODE", "3(x2),1"},
-                        {"PMIX_RANK", "3"}};
-const Variables torchrun = {{"RANK", "0"}, {"WORLD_SIZE", "4"}, {"MASTER_ADDR", "localhost"}};
+Variables mpirunVariables() {
+  return {{"OMPI_COMM_WORLD_RANK", "5"},
+          {"OMPI_COMM_WORLD_SIZE", "8"},
+          {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
+          {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}};
+}
+Variables srunVariables() {
+  return {{"SLURM_PROCID", "3"},
+          {"SLURM_STEP_NUM_TASKS", "7"},
+          {"SLURM_LOCALID", "0"},
+          {"SLURM_STEP_TASKS_PER_NODE", "3(x2),1"},
+          {"PMIX_RANK", "3"}};
+}
+Variables torchrunVariables() {
+  return {{"RANK", "0"}, {"WORLD_SIZE", "4"}, {"MASTER_ADDR", "localhost"}};
+}
 
 TEST(Launch, Alone) {
   Launch launch = launchIn({});
@@ -65,14 +71,15 @@ TEST(Launch, LocalRanks) {
 }
 
 TEST(Launch, Mpirun) {
-  Launch launch = launchIn(mpirun);
+  Launch launch = launchIn(mpirunVariables());
   EXPECT_EQ(launch.kind, Launch::Kind::Mpi);
   EXPECT_EQ(launch.rank, 5);
   EXPECT_EQ(launch.size, 8);
   EXPECT_EQ(launch.localRank, 1);
   EXPECT_EQ(launch.localSize, 4);
-  EXPECT_THAT(refusalIn(mpirun, 8), AllOf(HasSubstr("--local-ranks"), HasSubstr("mpirun")));
-  Variables one = mpirun;
+  EXPECT_THAT(refusalIn(mpirunVariables(), 8),
+              AllOf(HasSubstr("--local-ranks"), HasSubstr("mpirun")));
+  Variables one = mpirunVariables();
   one["OMPI_COMM_WORLD_RANK"] = "0";
   one["OMPI_COMM_WORLD_SIZE"] = "1";
   EXPECT_EQ(launchIn(one).kind, Launch::Kind::Alone);
@@ -80,28 +87,29 @@ TEST(Launch, Mpirun) {
 }
 
 TEST(Launch, Srun) {
-  Launch launch = launchIn(srun);
+  Launch launch = launchIn(srunVariables());
   EXPECT_EQ(launch.kind, Launch::Kind::Mpi);
   EXPECT_EQ(launch.rank, 3);
   EXPECT_EQ(launch.size, 7);
   EXPECT_EQ(launch.localSize, 3);
-  Variables bare = srun;
+  Variables bare = srunVariables();
   bare.erase("PMIX_RANK");
   EXPECT_THAT(refusalIn(bare), AllOf(HasSubstr("7 tasks without PMI"), HasSubstr("--mpi=pmix")));
 }
 
 TEST(Launch, TorchrunIsRefused) {
-  EXPECT_THAT(refusalIn(torchrun), AllOf(HasSubstr("torchrun"), HasSubstr("mpirun -n 4")));
+  EXPECT_THAT(refusalIn(torchrunVariables()),
+              AllOf(HasSubstr("torchrun"), HasSubstr("mpirun -n 4")));
   EXPECT_THAT(refusalIn({{"TORCHELASTIC_RUN_ID", "none"}}), HasSubstr("mpirun"));
   // Its variables beside mpirun's do no harm.
-  Variables both = torchrun;
-  both.insert(mpirun.begin(), mpirun.end());
+  Variables both = torchrunVariables();
+  both.merge(mpirunVariables());
   EXPECT_EQ(launchIn(both).rank, 5);
   EXPECT_EQ(launchIn({{"RANK", "3"}}).kind, Launch::Kind::Alone);
 }
 
 TEST(Launch, BrokenVariables) {
-  Variables broken = mpirun;
+  Variables broken = mpirunVariables();
   broken["OMPI_COMM_WORLD_RANK"] = "8";
   EXPECT_THAT(refusalIn(broken), HasSubstr("rank 8 of 8"));
   broken["OMPI_COMM_WORLD_RANK"] = "one";
@@ -112,7 +120,7 @@ TEST(Launch, WorldSize) {
   checkWorldSize(launchIn({}, 4), 4, "m.hadal");
   EXPECT_EQ(refusal([] { checkWorldSize(launchIn({}), 8, "m.hadal"); }),
             "m.hadal: is made for 8 ranks, found 1; start it with --local-ranks 8 or mpirun -n 8");
-  EXPECT_EQ(refusal([] { checkWorldSize(launchIn(mpirun), 1, "m.hadal"); }),
+  EXPECT_EQ(refusal([] { checkWorldSize(launchIn(mpirunVariables()), 1, "m.hadal"); }),
             "m.hadal: is made for 1 rank, found 8; start it alone, without mpirun and "
             "--local-ranks");
 }

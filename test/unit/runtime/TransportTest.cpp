@@ -27,6 +27,7 @@ void onRanks(int ranks, const std::function<void(Transport &)> &body) {
   LocalWorld world(ranks);
   std::vector<std::exception_ptr> thrown(static_cast<std::size_t>(ranks));
   std::vector<std::thread> threads;
+  threads.reserve(thrown.size());
   for (int rank = 0; rank < ranks; ++rank)
     threads.emplace_back([&, rank] {
       try {
@@ -176,6 +177,7 @@ TEST(LocalTransport, ManyThreadsAndChannels) {
   static constexpr int kRanks = 4, kStreams = 3, kRounds = 300;
   onRanks(kRanks, [](Transport &transport) {
     std::vector<std::thread> streams;
+    streams.reserve(kStreams);
     for (int channel = 0; channel < kStreams; ++channel)
       streams.emplace_back([&transport, channel] {
         std::mt19937 random(static_cast<std::uint32_t>(channel)); // the same on all ranks
