@@ -132,10 +132,7 @@ void Executor::communicate(Stream &stream, const Step &step) {
     return exchangeCountsOf(lane, step);
   case Step::ScatterRows:
   case Step::GatherRows:
-    moveRows(lane, step);
-    if (pace)
-      pace(instruction, -1, -1);
-    return;
+    return moveRows(lane, step);
   case Step::ReduceScatter: {
     std::vector<const float *> accumulators;
     for (std::uint32_t i = 0; i < last; ++i)

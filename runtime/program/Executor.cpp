@@ -77,8 +77,6 @@ void Executor::forbidGaps(const bundle::Component &component) {
 
 void Executor::runCalls(const Step &step, StreamProgress *progress) {
   const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
-  if (pace)
-    return pace(instruction, -1, -1);
   if (kRedZones)
     forbidGaps(*bundle.table().components()->Get(instruction.component()));
   for (std::size_t i = step.first; i < step.first + step.count; ++i)
@@ -112,13 +110,10 @@ private:
 } // namespace
 
 void Executor::runRowCalls(const Step &step, StreamProgress *progress) {
-  const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
   const RowsLaunch &rows = rowsLaunches[step.plan];
   const bundle::Component &component = *rows.component;
   const std::int64_t received = rowsBy(rows.counts, RowCount::received);
   const std::int64_t routed = rowsBy(rows.counts, RowCount::routed);
-  if (pace)
-    return pace(instruction, received, routed);
   const RowFrame receivedFrame(store.rows(), component.received_row_bytes(), received);
   const RowFrame routedFrame(store.rows(), component.routed_row_bytes(), routed);
   for (const Patch &patch : rows.patches) {
@@ -241,7 +236,10 @@ void Executor::runStream(Stream &stream) {
         stream.progress->at(at);
       maybeFail(step);
       const std::int64_t start = spanning ? now() : 0;
-      execute(stream, step);
+      if (!pace || (step.kind != Step::Calls && step.kind != Step::RowCalls))
+        execute(stream, step);
+      if (pace)
+        pace(*program.instructions()->Get(at));
       if (spanning)
         stream.spans.push_back({at, start, now()});
     }

@@ -105,10 +105,9 @@ public:
   /// Of the last run with spans, in the order of one stream.
   const std::vector<ExchangedRows> &exchanges() const { return exchanged; }
 
-  /// Instead of its kernels a launch calls this, with the rows that were received and routed (-1
-  /// where it has none); an exchange of rows calls it when it is done.
-  using Pace =
-      std::function<void(const bundle::Instruction &, std::int64_t received, std::int64_t routed)>;
+  /// A launch calls this instead of its kernels, every other instruction when it is done; a batch
+  /// of transfers with its first instruction.
+  using Pace = std::function<void(const bundle::Instruction &)>;
   void setPace(Pace pace) { this->pace = std::move(pace); }
 
 private:

@@ -20,6 +20,26 @@ std::uint64_t bytesOf(const bundle::Buffer &buffer) {
                                 : rowBytes(buffer);
 }
 
+const char *categoryOf(const bundle::Instruction &instruction) {
+  switch (instruction.opcode()) {
+  case bundle::Opcode::launch:
+    break;
+  case bundle::Opcode::zero:
+  case bundle::Opcode::copy:
+  case bundle::Opcode::allocate:
+  case bundle::Opcode::free:
+    return "memory";
+  default:
+    return "communication";
+  }
+  const std::string phase = instruction.phase() ? instruction.phase()->str() : "";
+  return phase == "F"   ? "forward"
+         : phase == "B" ? "input gradient"
+         : phase == "W" ? "weight gradient"
+         : phase == "U" ? "optimizer"
+                        : "other";
+}
+
 std::string programText(const bundle::Program &program) {
   return "program " + program.name()->str() + " of rank " + std::to_string(program.rank());
 }

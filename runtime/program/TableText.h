@@ -20,6 +20,9 @@ template <typename T> std::uint32_t sizeOf(const flatbuffers::Vector<T> *vector)
 std::uint64_t rowBytes(const bundle::Buffer &buffer);
 std::uint64_t bytesOf(const bundle::Buffer &buffer);
 
+/// What an instruction is good for, as traces call it: "forward", "input gradient", "weight
+/// gradient", "optimizer"; "communication", "memory".
+const char *categoryOf(const bundle::Instruction &instruction);
 /// "program gradients of rank 3".
 std::string programText(const bundle::Program &program);
 /// "f32 [4, 256, 64]".

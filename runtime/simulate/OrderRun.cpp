@@ -171,7 +171,7 @@ static std::string nameOf(const TimedChunk &chunk) {
 void traceOrder(const OrderRun &run, const std::string &label, ChromeTrace &trace) {
   std::vector<ChromeTrace::Track> tracks;
   for (std::size_t rank = 0; rank < run.ranks.size(); ++rank) {
-    const int process = trace.process("rank " + std::to_string(rank) + " " + label, int(rank));
+    const int process = trace.process(label + ": rank " + std::to_string(rank), int(rank));
     tracks.push_back(trace.track(process, "compute"));
   }
   std::vector<ChromeTrace::Slice> slices;

@@ -233,7 +233,7 @@ double makespanOf(const PairTimes &times) {
 }
 
 void tracePair(const PairTimes &times, const std::string &label, ChromeTrace &trace) {
-  const std::uint32_t process = trace.process("pair " + label, 0);
+  const std::uint32_t process = trace.process(label + ": pair", 0);
   const ChromeTrace::Track tracks[2] = {trace.track(process, "compute"),
                                         trace.track(process, "communication")};
   for (const PairComponent &component : times)

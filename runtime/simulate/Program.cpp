@@ -24,6 +24,10 @@ static bool moves(bundle::Opcode opcode) {
   return opcode == bundle::Opcode::send || opcode == bundle::Opcode::receive;
 }
 
+static bool isExchangeOfRows(bundle::Opcode opcode) {
+  return opcode == bundle::Opcode::scatter_rows || opcode == bundle::Opcode::gather_rows;
+}
+
 ProgramRun::ProgramRun(const bundle::Bundle &table, const Costs &costs, int ranksPerNode)
     : table(table), costs(costs), perNode(std::max(1, ranksPerNode)),
       replicas(std::max<std::int64_t>(1, table.training()->data_parallel())),
@@ -100,7 +104,10 @@ void ProgramRun::addBatch(Part &part, std::uint32_t index) {
     batch.push_back(message);
   }
   engine.transfer(streams[part.role][first.stream()], batch);
-  places.push_back({part.role, part.number, index});
+  double longest = 0;
+  for (const Message &message : batch)
+    longest = std::max(longest, message.duration);
+  places.push_back({part.role, part.number, index, longest});
 }
 
 void ProgramRun::addInstruction(Part &part, std::uint32_t index) {
@@ -115,6 +122,7 @@ void ProgramRun::addInstruction(Part &part, std::uint32_t index) {
   auto bytes = [&](std::uint32_t operand) {
     return double(bytesOf(*part.program.buffers()->Get(instruction.operands()->Get(operand))));
   };
+  double duration = 0; // allocate and free take no time
   switch (instruction.opcode()) {
   case bundle::Opcode::record:
     engine.record(stream, event());
@@ -122,45 +130,44 @@ void ProgramRun::addInstruction(Part &part, std::uint32_t index) {
   case bundle::Opcode::wait:
     engine.wait(stream, event());
     break;
-  case bundle::Opcode::launch:
-    engine.work(stream, launchTime(part, instruction));
-    break;
-  case bundle::Opcode::zero:
-    engine.work(stream, costs.move(bytes(0)));
-    break;
-  case bundle::Opcode::copy:
-    engine.work(stream, costs.move(2 * bytes(0)));
-    break;
-  case bundle::Opcode::exchange_counts:
-    engine.work(stream, members > 1 ? costs.message(bytes(0), sameNode(0, members - 1)) : 0);
-    break;
-  case bundle::Opcode::scatter_rows:
-  case bundle::Opcode::gather_rows:
-    engine.work(stream, exchangeTime(part, instruction));
-    break;
   case bundle::Opcode::reduce_scatter:
   case bundle::Opcode::all_gather:
   case bundle::Opcode::all_reduce:
-  case bundle::Opcode::total_squares: {
-    std::vector<int> ranks;
-    if (instruction.opcode() == bundle::Opcode::total_squares)
-      for (std::size_t role = 0; role < streams.size(); ++role)
-        ranks.push_back(int(role));
-    else
-      for (std::uint32_t rank :
-           *table.groups()->Get(std::uint32_t(instruction.group()))->pipeline_ranks())
-        ranks.push_back(int(rank));
-    auto [group, added] = groups.try_emplace(ranks, Engine::none);
-    if (added)
-      group->second = engine.addGroup(ranks);
-    engine.collective(stream, group->second, std::uint64_t(instruction.opcode()),
-                      sumTime(part, instruction));
+  case bundle::Opcode::total_squares:
+    duration = addSum(part, instruction, stream);
     break;
+  default:
+    if (instruction.opcode() == bundle::Opcode::launch)
+      duration = launchTime(part, instruction);
+    else if (instruction.opcode() == bundle::Opcode::zero)
+      duration = costs.move(bytes(0));
+    else if (instruction.opcode() == bundle::Opcode::copy)
+      duration = costs.move(2 * bytes(0));
+    else if (instruction.opcode() == bundle::Opcode::exchange_counts)
+      duration = members > 1 ? costs.message(bytes(0), sameNode(0, members - 1)) : 0;
+    else if (isExchangeOfRows(instruction.opcode()))
+      duration = exchangeTime(part, instruction);
+    engine.work(stream, duration);
   }
-  default: // allocate and free take no time
-    engine.work(stream, 0);
-  }
-  places.push_back({part.role, part.number, index});
+  places.push_back({part.role, part.number, index, duration});
+}
+
+double ProgramRun::addSum(const Part &part, const bundle::Instruction &instruction,
+                          Engine::Id stream) {
+  std::vector<int> ranks;
+  if (instruction.opcode() == bundle::Opcode::total_squares)
+    for (std::size_t role = 0; role < streams.size(); ++role)
+      ranks.push_back(int(role));
+  else
+    for (std::uint32_t rank :
+         *table.groups()->Get(std::uint32_t(instruction.group()))->pipeline_ranks())
+      ranks.push_back(int(rank));
+  auto [group, added] = groups.try_emplace(ranks, Engine::none);
+  if (added)
+    group->second = engine.addGroup(ranks);
+  const double duration = sumTime(part, instruction);
+  engine.collective(stream, group->second, std::uint64_t(instruction.opcode()), duration);
+  return duration;
 }
 
 double ProgramRun::launchTime(const Part &part, const bundle::Instruction &instruction) const {
@@ -230,7 +237,7 @@ void ProgramRun::join(std::uint32_t role) {
     const Engine::Id ended = engine.addEvent();
     engine.record(streams[role][s], ended);
     engine.wait(streams[role][0], ended);
-    places.insert(places.end(), 2, {role, 0, ~std::uint32_t(0)});
+    places.insert(places.end(), 2, {role, 0, ~std::uint32_t(0), 0});
   }
 }
 
@@ -283,15 +290,9 @@ bool takesTime(bundle::Opcode opcode) {
 std::unordered_map<const bundle::Instruction *, double>
 ProgramRun::durations(std::uint32_t role) const {
   std::unordered_map<const bundle::Instruction *, double> found;
-  for (Engine::Id id = 0; id < engine.instructions(); ++id) {
-    if (places[id].role != role || !isWork(id))
-      continue;
-    const bundle::Instruction &instruction = at(id);
-    if (instruction.opcode() == bundle::Opcode::launch ||
-        instruction.opcode() == bundle::Opcode::scatter_rows ||
-        instruction.opcode() == bundle::Opcode::gather_rows)
-      found[&instruction] = engine.span(id).end - engine.span(id).start;
-  }
+  for (Engine::Id id = 0; id < engine.instructions(); ++id)
+    if (places[id].role == role && isWork(id))
+      found[&at(id)] = places[id].duration;
   return found;
 }
 

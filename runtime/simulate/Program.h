@@ -51,8 +51,8 @@ public:
   void trace(const std::string &set, ChromeTrace &trace) const;
   /// The chunks of the step by pipeline rank.
   Drawing drawing() const;
-  /// Microseconds of the launches and exchanges of rows of a pipeline rank, by instruction of the
-  /// bundle.
+  /// Microseconds that the instructions of a pipeline rank take by the cost model, once those who
+  /// meet are there; by instruction of the bundle, a batch of transfers by its first.
   std::unordered_map<const bundle::Instruction *, double> durations(std::uint32_t role) const;
   /// Names of a pipeline rank's streams.
   const std::vector<std::string> &streamsOf(std::uint32_t role) const { return streamNames[role]; }
@@ -60,12 +60,14 @@ public:
 private:
   struct Place {
     std::uint32_t role, program, instruction;
+    double duration; // us, without waiting
   };
   struct Part; // a program of a role while it is added
 
   void add(std::uint32_t role, const bundle::Program &program);
   void addInstruction(Part &part, std::uint32_t index);
   void addBatch(Part &part, std::uint32_t index);
+  double addSum(const Part &part, const bundle::Instruction &instruction, Engine::Id stream);
   double launchTime(const Part &part, const bundle::Instruction &instruction) const;
   double exchangeTime(const Part &part, const bundle::Instruction &instruction) const;
   double sumTime(const Part &part, const bundle::Instruction &instruction) const;

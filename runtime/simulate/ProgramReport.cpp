@@ -75,8 +75,11 @@ ChromeTrace::Arguments argumentsOf(const bundle::Instruction &instruction) {
 void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
   std::vector<std::vector<ChromeTrace::Track>> tracks(streams.size());
   for (std::size_t role = 0; role < streams.size(); ++role) {
-    const std::uint32_t process =
-        trace.process(set + ": pipeline rank " + std::to_string(role), std::int32_t(role));
+    const std::int64_t first = std::int64_t(role) * replicas;
+    const std::string who = replicas == 1 ? ": rank " + std::to_string(first)
+                                          : ": ranks " + std::to_string(first) + " to " +
+                                                std::to_string(first + replicas - 1);
+    const std::uint32_t process = trace.process(set + who, std::int32_t(first));
     for (const std::string &name : streamNames[role])
       tracks[role].push_back(trace.track(process, name));
   }
@@ -87,9 +90,8 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
       continue;
     const bundle::Instruction &instruction = at(id);
     const Place &place = places[id];
-    const std::string category = instruction.phase() ? instruction.phase()->str() : "";
     const ChromeTrace::Slice slice =
-        trace.slice(tracks[place.role][instruction.stream()], nameOf(id), category,
+        trace.slice(tracks[place.role][instruction.stream()], nameOf(id), categoryOf(instruction),
                     engine.span(id).start, engine.span(id).end, argumentsOf(instruction));
     const auto &list = *programs[place.program]->instructions();
     for (std::uint32_t i = place.instruction; i < list.size(); ++i) {

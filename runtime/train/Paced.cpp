@@ -35,9 +35,9 @@ static void sleepUntil(Clock::time_point end) {
 
 namespace {
 
-/// The clock of a program's streams, each used by its own thread. A launch that follows another
-/// begins when that should have ended, so that lateness does not add up; only one that waited
-/// begins when it is reached.
+/// The clock of a program's streams, each used by its own thread. An instruction that follows
+/// another begins when that should have ended, so that lateness does not add up; only one that
+/// waited begins when it is reached.
 class Pacer {
 public:
   Pacer(std::unordered_map<const bundle::Instruction *, double> durations, std::size_t streams)
@@ -59,7 +59,7 @@ public:
 private:
   const std::unordered_map<const bundle::Instruction *, double> durations; // us
   struct Mark {
-    Clock::time_point end, woke; // of the last launch: when it should have ended, and did
+    Clock::time_point end, woke; // of the last one: when it should have ended, and did
   };
   std::vector<Mark> marks; // by stream
 };
@@ -69,9 +69,7 @@ private:
 void setPace(TrainingStep &training, const ProgramRun &simulated, std::uint32_t role) {
   const std::size_t streams = std::max<std::size_t>(1, simulated.streamsOf(role).size());
   auto pacer = std::make_shared<Pacer>(simulated.durations(role), streams);
-  training.setPace([pacer](const bundle::Instruction &instruction, std::int64_t, std::int64_t) {
-    (*pacer)(instruction);
-  });
+  training.setPace([pacer](const bundle::Instruction &instruction) { (*pacer)(instruction); });
 }
 
 } // namespace hadal::rt

@@ -7,6 +7,7 @@
 #include "runtime/program/TableText.h"
 #include "runtime/program/Timeline.h"
 #include "runtime/support/Error.h"
+#include "runtime/train/StepWaits.h"
 #include "runtime/transport/Collectives.h"
 
 #include <algorithm>
@@ -80,32 +81,31 @@ namespace {
 class MeasuredTrace {
 public:
   MeasuredTrace(const bundle::Bundle &table, const StepSpans &spans, ChromeTrace &trace)
-      : table(table), replicas(std::max<std::int64_t>(1, table.training()->data_parallel())),
-        trace(trace) {
+      : table(table), spans(spans), waits(table, spans),
+        replicas(std::max<std::int64_t>(1, table.training()->data_parallel())), trace(trace) {
     for (const std::vector<StepSpan> &rank : spans)
       for (const StepSpan &span : rank)
         zero = std::min(zero, span.start);
   }
 
-  void rank(int rank, const std::vector<StepSpan> &spans) {
+  void rank(int rank) {
     const auto role = std::uint32_t(rank / replicas);
-    const std::uint32_t process = trace.process("measured: rank " + std::to_string(rank), rank);
+    const std::vector<StepSpan> &own = spans[std::size_t(rank)];
     const bundle::Program *programs[] = {&programOf(table, role, 0), &programOf(table, role, 1)};
-    std::vector<ChromeTrace::Track> tracks;
-    for (std::uint32_t s = 0; s < std::max(1u, sizeOf(programs[0]->streams())); ++s)
-      tracks.push_back(trace.track(process, sizeOf(programs[0]->streams())
-                                                ? programs[0]->streams()->Get(s)->str()
-                                                : "compute"));
-    for (const StepSpan &span : spans) {
+    const std::vector<ChromeTrace::Track> tracks = tracksOf(rank, programs);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const StepSpan &span = own[i];
       const bundle::Program &program = *programs[span.program];
       const bundle::Instruction &instruction = *program.instructions()->Get(span.instruction);
-      if (!takesTime(instruction.opcode()) || span.end <= span.start ||
-          span.stream >= tracks.size())
+      if (!takesTime(instruction.opcode()) || span.end <= span.start)
         continue;
+      const std::int64_t met = waits.met(rank, i);
+      if (met > span.start)
+        trace.slice(tracks[span.stream], "wait", "wait", us(span.start), us(met),
+                    argumentsOf(instruction));
       const ChromeTrace::Slice slice =
           trace.slice(tracks[span.stream], instructionName(table, instruction),
-                      instruction.phase() ? instruction.phase()->str() : "", us(span.start),
-                      us(span.end), argumentsOf(instruction));
+                      categoryOf(instruction), us(met), us(span.end), argumentsOf(instruction));
       if (isTransfer(instruction.opcode()))
         ends(rank, program, span.instruction, slice);
     }
@@ -120,6 +120,18 @@ public:
 private:
   double us(std::int64_t time) const { return double(time - zero) / 1e3; }
 
+  /// One for each stream of either program.
+  std::vector<ChromeTrace::Track> tracksOf(int rank, const bundle::Program *const programs[2]) {
+    const std::uint32_t process = trace.process("measured: rank " + std::to_string(rank), rank);
+    std::vector<ChromeTrace::Track> tracks;
+    for (int program : {0, 1})
+      for (auto s = std::uint32_t(tracks.size()); s < sizeOf(programs[program]->streams()); ++s)
+        tracks.push_back(trace.track(process, programs[program]->streams()->Get(s)->str()));
+    if (tracks.empty())
+      tracks.push_back(trace.track(process, "compute"));
+    return tracks;
+  }
+
   void ends(int rank, const bundle::Program &program, std::uint32_t index,
             const ChromeTrace::Slice &slice) {
     for (const bundle::Instruction *transfer : transfersOf(program, index)) {
@@ -130,6 +142,8 @@ private:
   }
 
   const bundle::Bundle &table;
+  const StepSpans &spans;
+  const StepWaits waits;
   const std::int64_t replicas;
   ChromeTrace &trace;
   std::int64_t zero = std::numeric_limits<std::int64_t>::max();
@@ -142,12 +156,12 @@ private:
 void writeStepTrace(const std::string &path, const bundle::Bundle &table, const StepSpans &spans,
                     const ProgramRun *predicted) {
   ChromeTrace trace(path);
-  MeasuredTrace measured(table, spans, trace);
-  for (std::size_t rank = 0; rank < spans.size(); ++rank)
-    measured.rank(int(rank), spans[rank]);
-  measured.arrows();
   if (predicted)
     predicted->trace("predicted", trace);
+  MeasuredTrace measured(table, spans, trace);
+  for (std::size_t rank = 0; rank < spans.size(); ++rank)
+    measured.rank(int(rank));
+  measured.arrows();
   trace.finish();
 }
 
