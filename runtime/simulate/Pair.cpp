@@ -232,14 +232,22 @@ double makespanOf(const PairTimes &times) {
   return last - first;
 }
 
+static const char *categoryOf(PairPart part) {
+  const std::string name = pairPartName(part);
+  return onCommunicationStream(part)             ? "communication"
+         : name.find("(F)") != std::string::npos ? "forward"
+         : name.find("(B)") != std::string::npos ? "input gradient"
+                                                 : "weight gradient";
+}
+
 void tracePair(const PairTimes &times, const std::string &label, ChromeTrace &trace) {
   const std::uint32_t process = trace.process(label + ": pair", 0);
   const ChromeTrace::Track tracks[2] = {trace.track(process, "compute"),
                                         trace.track(process, "communication")};
   for (const PairComponent &component : times)
     trace.slice(tracks[onCommunicationStream(component.part)], pairPartName(component.part),
-                onCommunicationStream(component.part) ? "communication" : "compute",
-                component.start, component.end, {{"layer", std::to_string(component.layer)}});
+                categoryOf(component.part), component.start, component.end,
+                {{"layer", std::to_string(component.layer)}});
 }
 
 } // namespace hadal::rt
