@@ -20,17 +20,13 @@ namespace hadal::rt {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-/// The system wakes a thread late; the last stretch is spent awake.
+/// As exactly as the system can. Never spins: who sleeps is preferred when it wakes.
 static void sleepUntil(Clock::time_point end) {
 #if defined(__linux__)
   static thread_local const int exact = prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   (void)exact;
 #endif
-  constexpr microseconds kAwake(50);
-  if (Clock::now() + kAwake < end)
-    std::this_thread::sleep_until(end - kAwake);
-  while (Clock::now() < end)
-    std::this_thread::yield();
+  std::this_thread::sleep_until(end);
 }
 
 namespace {

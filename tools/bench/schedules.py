@@ -11,6 +11,7 @@ fit on two cores; everything else (streams, events, transport, collectives) is r
 import argparse
 import json
 import re
+import sys
 
 import common
 
@@ -59,11 +60,16 @@ def main():
     print(common.machine())
     print("| schedule | overlap | simulated | paced | paced / simulated | busy | exposed communication | bubble |")
     print("|---|---|---|---|---|---|---|---|")
+    late = []
     for schedule, overlap in COMBINATIONS:
         row = measure(folder, f"{schedule}-{overlap}", arguments.steps)
+        if row["paced"] > 1.05 * row["simulated"]:
+            late.append(f"{schedule} {overlap}")
         print(f"| {schedule} | {overlap} | {row['simulated']:.1f} ms | {row['paced']:.1f} ms | "
               f"{row['paced'] / row['simulated']:.3f} | {row['busy']:.1f} | {row['exposed_communication']:.1f} | "
               f"{row['bubble']:.1f} |", flush=True)
+    if late:
+        sys.exit(f"more than 5 % over the simulated step: {', '.join(late)}")
 
 
 if __name__ == "__main__":
