@@ -235,26 +235,35 @@ class Picture:
         width = self.whole - LABELS - MARGIN
         self.add(f'<rect class="row" x="{LABELS}" y="{track.top}" width="{width}" height="{track.height}"/>')
         self.text("s", LABELS - 6, track.top + track.height / 2 + 3.5, track.name)
-        paths, runs = collections.defaultdict(list), []
+        shapes, runs = collections.defaultdict(list), []
         for piece in sorted(track.slices):
             if piece.end <= self.start or piece.start >= self.stop:
                 continue
             left, right = self.x(piece.start), self.x(piece.end)
             high = track.height / len(piece.parts)
             for i, part in enumerate(piece.parts):
-                # A hair's breadth between neighbours, as long as they are no hairs themselves.
-                wide = max(right - left - (0.3 if right - left > 1.5 else 0), 0.8 if part == "C" else 0.25)
-                paths[part].append(f"M{left:.1f} {track.top + i * high:g}h{wide:.1f}v{high:g}h-{wide:.1f}z")
+                self.shape(shapes[part, track.top + i * high, high], left, right, 0.8 if part == "C" else 0.25)
             key = (piece.parts, piece.number)
             if runs and runs[-1][0] == key and left - runs[-1][2] < 1:
                 runs[-1][2] = right
             else:
                 runs.append([key, left, right])
-        for part, pieces in sorted(paths.items()):
+        for (part, top, high), pieces in sorted(shapes.items()):
             self.used.add(part)
-            self.add(f'<path class="{part}" d="{"".join(pieces)}"/>')
+            boxes = "".join(f"M{left:.1f} {top:g}h{right - left:.1f}v{high:g}h{left - right:.1f}z" for left, right in pieces)
+            self.add(f'<path class="{part}" d="{boxes}"/>')
         if track.height == COMPUTE:
             self.numbers(track, runs)
+
+    @staticmethod
+    def shape(shapes, left, right, least):
+        """Neighbours have a hair's breadth between them; what is no wider itself becomes one with its neighbour."""
+        if right - left > 1.5:
+            shapes.append([left, right - 0.3])
+        elif shapes and left - shapes[-1][1] < 0.1:
+            shapes[-1][1] = max(right, shapes[-1][1])
+        else:
+            shapes.append([left, max(right, left + least)])
 
     def numbers(self, track, runs):
         """Micro-batches, once for neighbours of one kind."""
@@ -285,7 +294,7 @@ class Picture:
             if kind in self.used:
                 self.add(f'<rect class="{kind}" x="{x:.1f}" y="{top}" width="16" height="12"/>')
                 self.text("", x + 21, top + 10, name)
-                x += 21 + 6.2 * len(name) + 14
+                x += 21 + 6.6 * len(name) + 16
         if "arrow" in self.used:
             self.add(f'<path class="a" d="M{x:.1f} {top + 11}l14 -9"/>')
             self.text("", x + 20, top + 10, "from send to receive")

@@ -14,7 +14,7 @@ namespace {
 constexpr double kRow = 26, kCell = 22, kTop = 44, kTextHeight = 16, kDigit = 6.2;
 
 /// Light and dark, by kind; direction 1 is paler in the light and duller in the dark. Cells of F in
-/// orange, B in green, I in blue-green, W in blue.
+/// orange, B in green, I in blue-green, W in blue, the update in purple.
 constexpr const char *kStyle = R"(
 text { font: 11px system-ui, sans-serif; fill: #24292f; }
 .title { font-size: 14px; font-weight: 600; }
@@ -29,6 +29,7 @@ text { font: 11px system-ui, sans-serif; fill: #24292f; }
 .B0 { fill: #7fc78b; } .B1 { fill: #c0e6c2; }
 .I0 { fill: #62c3bf; } .I1 { fill: #b4e4e0; }
 .W0 { fill: #84aef0; } .W1 { fill: #c6daf9; }
+.U0 { fill: #c3aee3; }
 @media (prefers-color-scheme: dark) {
 text { fill: #d6dbe1; }
 .n { fill: #ffffff; }
@@ -41,6 +42,7 @@ text { fill: #d6dbe1; }
 .B0 { fill: #2e8540; } .B1 { fill: #205a2d; }
 .I0 { fill: #1b827e; } .I1 { fill: #145955; }
 .W0 { fill: #3a6fc4; } .W1 { fill: #294c84; }
+.U0 { fill: #7f5bb0; }
 }
 )";
 
@@ -87,7 +89,8 @@ const char *kindName(char kind) {
   return kind == 'F'   ? "forward"
          : kind == 'B' ? "backward"
          : kind == 'I' ? "input gradient"
-                       : "weight gradient";
+         : kind == 'W' ? "weight gradient"
+                       : "update of the weights";
 }
 
 class SvgPicture {
@@ -164,8 +167,9 @@ private:
     for (std::size_t i = 0; i < chunk.parts.size(); ++i) {
       const double top = y(chunk.rank) + 2 + double(i) * high;
       box(chunk.parts[i], at, top, wide, high);
-      const std::string label = std::to_string(chunk.parts[i].microBatch);
-      if (kDigit * double(label.size()) + 1 <= wide)
+      const int microBatch = chunk.parts[i].microBatch;
+      const std::string label = std::to_string(microBatch);
+      if (microBatch >= 0 && kDigit * double(label.size()) + 1 <= wide)
         out << "<text class=\"n\" x=\"" << number(at + wide / 2) << "\" y=\""
             << number(top + high / 2 + 3.5) << "\">" << label << "</text>";
     }
@@ -180,9 +184,11 @@ private:
     std::string text = drawing.rowName(chunk.rank) + ": ";
     for (std::size_t i = 0; i < chunk.parts.size(); ++i) {
       const ChunkPart &part = chunk.parts[i];
-      text += std::string(i ? " with " : "") + kindName(part.kind) + " of micro-batch " +
-              std::to_string(part.microBatch) +
-              (directions() == 2 ? ", direction " + std::to_string(part.direction) : "");
+      text +=
+          std::string(i ? " with " : "") + kindName(part.kind) +
+          (part.microBatch < 0 ? "" : " of micro-batch " + std::to_string(part.microBatch)) +
+          (directions() == 2 && part.kind != 'U' ? ", direction " + std::to_string(part.direction)
+                                                 : "");
     }
     return text + "; " + plain(chunk.start) + " to " + plain(chunk.end) +
            (drawing.unit.empty() ? "" : " " + drawing.unit);
@@ -192,7 +198,7 @@ private:
     for (int direction = 0; direction < directions(); ++direction) {
       double at = 8;
       const double top = bottom + 26 + direction * kTextHeight * 1.4;
-      for (char kind : {'F', 'B', 'I', 'W'})
+      for (char kind : {'F', 'B', 'I', 'W', 'U'})
         if (drawing.holds(kind, direction)) {
           box({kind, direction, 0}, at, top, 16, 14);
           at =

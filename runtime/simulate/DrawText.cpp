@@ -41,7 +41,8 @@ bool Drawing::holds(char kind, int direction) const {
 double Drawing::shortest() const {
   double shortest = 0;
   for (const TimedChunk &chunk : chunks)
-    if (chunk.end > chunk.start && (shortest == 0 || chunk.end - chunk.start < shortest))
+    if (chunk.end > chunk.start && chunk.parts[0].kind != 'U' &&
+        (shortest == 0 || chunk.end - chunk.start < shortest))
       shortest = chunk.end - chunk.start;
   return shortest;
 }
@@ -72,6 +73,8 @@ int colourOf(const ChunkPart &part) {
     return first ? 114 : 157;
   case 'I':
     return first ? 79 : 122;
+  case 'U':
+    return 183;
   default:
     return first ? 111 : 153;
   }
@@ -122,9 +125,28 @@ public:
       }
       out << "\n";
     }
+    if (!drawing.unit.empty())
+      out << axis() << "\n";
   }
 
 private:
+  /// Round times below their columns, as far apart as they are long and more.
+  std::string axis() const {
+    double step = std::pow(10, std::floor(std::log10(12 / scale)));
+    for (double factor : {2.0, 5.0, 10.0})
+      if (step * scale < 12)
+        step = factor * std::pow(10, std::floor(std::log10(12 / scale)));
+    std::string line;
+    for (int i = 0; i * step * scale < double(width); ++i) {
+      char text[40];
+      std::snprintf(text, sizeof text, "%.6g%s", i * step,
+                    i == 0 ? (" " + drawing.unit).c_str() : "");
+      line.resize(std::max(line.size(), margin + std::size_t(std::llround(i * step * scale))), ' ');
+      line += text;
+    }
+    return line;
+  }
+
   /// Columns for one unit of time: the whole fits, and the shortest chunk is no wider than it needs
   /// to be and, from two columns on, as wide everywhere.
   double scaleFor(double last, double shortest) const {
@@ -144,7 +166,7 @@ private:
 
   void fill(int line, std::size_t from, std::size_t to, const ChunkPart &part, bool labelled) {
     // Colours tell the kind; then an edge keeps neighbours of one kind apart.
-    std::string number = std::to_string(part.microBatch), label;
+    std::string number = part.microBatch < 0 ? "" : std::to_string(part.microBatch), label;
     if (!style.colour)
       label = part.kind;
     if (number.size() + 1 <= to - from || (style.colour && number.size() <= to - from))
@@ -173,8 +195,11 @@ private:
 
 /// What the kinds that there are look like.
 void writeLegend(const Drawing &drawing, bool colour, std::ostream &out) {
-  const std::pair<char, const char *> kinds[] = {
-      {'F', "forward"}, {'B', "backward"}, {'I', "input gradient"}, {'W', "weight gradient"}};
+  const std::pair<char, const char *> kinds[] = {{'F', "forward"},
+                                                 {'B', "backward"},
+                                                 {'I', "input gradient"},
+                                                 {'W', "weight gradient"},
+                                                 {'U', "update"}};
   std::string text;
   bool paler = false;
   for (const auto &[kind, name] : kinds) {

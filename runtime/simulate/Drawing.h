@@ -23,7 +23,8 @@ struct Drawing {
   int ranks = 0;
   std::vector<std::string> rows; ///< names of the ranks; left out: "rank 0", ...
   double end = 0;                ///< of the time axis; 0: the end of the last chunk
-  /// Chunks of one rank do not overlap; the micro-batch is the number that the cell shows.
+  /// Chunks of one rank do not overlap; the micro-batch is the number that the cell shows, none
+  /// below 0. Kinds: F, B, I, W, and U, the update of the weights.
   std::vector<TimedChunk> chunks;
 
   double lastTime() const;
@@ -31,7 +32,7 @@ struct Drawing {
   bool hasPairs() const;
   /// Whether anything of that kind and direction is there.
   bool holds(char kind, int direction) const;
-  /// Of the shortest chunk that takes time; 0 when there is none.
+  /// Of the shortest chunk of a micro-batch that takes time; 0 when there is none.
   double shortest() const;
 };
 

@@ -8,6 +8,7 @@
 #ifndef HADAL_RUNTIME_SIMULATE_PROGRAM_H
 #define HADAL_RUNTIME_SIMULATE_PROGRAM_H
 
+#include "runtime/simulate/Chunk.h"
 #include "runtime/simulate/Costs.h"
 #include "runtime/simulate/Engine.h"
 #include "runtime/trace/ChromeTrace.h"
@@ -78,6 +79,7 @@ private:
   bool isWork(Engine::Id id) const;
   const bundle::Instruction &at(Engine::Id id) const;
   std::string nameOf(Engine::Id id) const;
+  std::vector<ChunkPart> partsAt(Engine::Id id) const;
 
   const bundle::Bundle &table;
   const Costs &costs;

@@ -125,35 +125,79 @@ static std::vector<ChunkPart> partsOf(const std::string &text) {
   return parts;
 }
 
-Drawing ProgramRun::drawing() const {
-  Drawing drawing;
-  const bundle::Training &training = *table.training();
-  drawing.title = (training.schedule() ? training.schedule()->str() : "") + " on " +
-                  std::to_string(streams.size()) + " pipeline ranks, " +
-                  std::to_string(training.micro_batches()) + " micro-batches";
-  drawing.unit = "us";
-  drawing.ranks = int(streams.size());
-  drawing.end = makespan();
-  std::map<std::pair<std::uint32_t, std::int32_t>, TimedChunk> chunks; // by role and chunk
-  for (Engine::Id id = 0; id < engine.instructions(); ++id) {
-    if (!isWork(id) || at(id).opcode() != bundle::Opcode::launch || at(id).chunk() < 0)
-      continue;
-    const Span &span = engine.span(id);
-    auto [entry, added] = chunks.try_emplace({places[id].role, at(id).chunk()});
+namespace {
+/// Chunks by role and number while they grow.
+class Chunks {
+public:
+  void add(std::uint32_t role, std::int32_t number, const Span &span,
+           const std::vector<ChunkPart> &parts) {
+    auto [entry, added] = chunks.try_emplace({role, number});
     TimedChunk &chunk = entry->second;
-    if (added) {
-      chunk.rank = int(places[id].role);
-      chunk.start = span.start;
-      const auto *names = programs[places[id].program]->chunks();
-      if (std::uint32_t(at(id).chunk()) < sizeOf(names))
-        chunk.parts = partsOf(names->Get(std::uint32_t(at(id).chunk()))->str());
-    }
+    if (added)
+      chunk = {int(role), span.start, span.end, parts};
     chunk.start = std::min(chunk.start, span.start);
     chunk.end = std::max(chunk.end, span.end);
   }
-  for (auto &[key, chunk] : chunks)
-    if (!chunk.parts.empty())
-      drawing.chunks.push_back(std::move(chunk));
+  std::vector<TimedChunk> timed(double divisor) const {
+    std::vector<TimedChunk> found;
+    for (const auto &[key, chunk] : chunks)
+      if (!chunk.parts.empty())
+        found.push_back({chunk.rank, chunk.start / divisor, chunk.end / divisor, chunk.parts});
+    return found;
+  }
+
+private:
+  std::map<std::pair<std::uint32_t, std::int32_t>, TimedChunk> chunks;
+};
+} // namespace
+
+/// What a chunk computes; its numbers are those of the step's micro-batches.
+std::vector<ChunkPart> ProgramRun::partsAt(Engine::Id id) const {
+  const std::int32_t chunk = at(id).chunk();
+  const auto *names = programs[places[id].program]->chunks();
+  if (chunk < 0 || std::uint32_t(chunk) >= sizeOf(names))
+    return {};
+  std::vector<ChunkPart> parts = partsOf(names->Get(std::uint32_t(chunk))->str());
+  const bundle::Training &training = *table.training();
+  if (training.schedule() && training.schedule()->str() == "dualpipe")
+    for (ChunkPart &part : parts)
+      part.microBatch += part.direction * int(training.micro_batches() / 2);
+  return parts;
+}
+
+Drawing ProgramRun::drawing() const {
+  Drawing drawing;
+  drawing.unit = makespan() >= 2e6 ? "s" : makespan() >= 2e3 ? "ms" : "us";
+  const double divisor = drawing.unit == "s" ? 1e6 : drawing.unit == "ms" ? 1e3 : 1;
+  drawing.ranks = int(streams.size());
+  drawing.end = makespan() / divisor;
+  Chunks chunks;
+  for (Engine::Id id = 0; id < engine.instructions(); ++id) {
+    if (!isWork(id))
+      continue;
+    if (programs[places[id].program]->name()->str() == "update")
+      chunks.add(places[id].role, -1, engine.span(id), {{'U', 0, -1}});
+    else if (at(id).opcode() == bundle::Opcode::launch && at(id).chunk() >= 0)
+      chunks.add(places[id].role, at(id).chunk(), engine.span(id), partsAt(id));
+  }
+  drawing.chunks = chunks.timed(divisor);
+  double bubble = 0;
+  for (std::size_t role = 0; role < streams.size(); ++role) {
+    bubble = std::max(bubble, times[role].bubble);
+    const std::int64_t first = std::int64_t(role) * replicas;
+    drawing.rows.push_back(replicas == 1 ? "rank " + std::to_string(first)
+                                         : "ranks " + std::to_string(first) + "-" +
+                                               std::to_string(first + replicas - 1));
+  }
+  const bundle::Training &training = *table.training();
+  char figures[160];
+  std::snprintf(figures, sizeof figures,
+                ", %lld ranks, %lld micro-batches: step %.4g %s, largest bubble %.4g %s",
+                static_cast<long long>(std::int64_t(streams.size()) * replicas),
+                static_cast<long long>(training.micro_batches()), drawing.end, drawing.unit.c_str(),
+                bubble / divisor, drawing.unit.c_str());
+  drawing.title = (training.schedule() ? training.schedule()->str() : "") + figures + " (" +
+                  costs.source() + ")";
   return drawing;
 }
 

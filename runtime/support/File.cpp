@@ -96,6 +96,19 @@ std::string readFile(const std::string &path) {
   return std::string(reinterpret_cast<const char *>(file.data()), file.size());
 }
 
+void requireWritable(const std::string &path) {
+  struct stat info;
+  const bool there = ::stat(path.c_str(), &info) == 0;
+  if (there && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+    return; // a pipe or a device, which opening may change
+  int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (descriptor < 0)
+    throw InputError(path, std::string("cannot be written: ") + std::strerror(errno));
+  ::close(descriptor);
+  if (!there)
+    ::unlink(path.c_str());
+}
+
 std::string checksumOfFile(const std::string &path) {
   MappedFile file(path);
   Checksum sum;

@@ -58,6 +58,9 @@ private:
 
 /// The whole of a small file. Throws InputError.
 std::string readFile(const std::string &path);
+/// Throws InputError when a file cannot be written there; for what is written at the end of a long
+/// run. Leaves a file that is there as it is, and none where there is none.
+void requireWritable(const std::string &path);
 /// The checksum of a file's content as in DurableFile::checksum. Throws InputError.
 std::string checksumOfFile(const std::string &path);
 /// Makes the entries of a folder durable (fsync of the folder). Throws RunError.

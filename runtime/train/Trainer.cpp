@@ -7,6 +7,7 @@
 #include "runtime/data/Rows.h"
 #include "runtime/program/Parameters.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/trace/Progress.h"
 #include "runtime/train/Evaluate.h"
 #include "runtime/train/Paced.h"
@@ -50,6 +51,8 @@ public:
     if (rank.first())
       progress = &bar.emplace(step, options.steps);
     Profile profile(rank, training, options.profile, validation != nullptr);
+    if (!options.trace.empty())
+      keepSpans(training);
     while (step < options.steps && !stopped)
       oneStep(training, metricsFile, profile);
     progress = nullptr;
@@ -76,6 +79,8 @@ private:
     bundle.program("update", pipelineRank);
     if (!options.validation.empty())
       bundle.program("evaluate", pipelineRank);
+    if (rank.first() && !options.trace.empty())
+      requireWritable(options.trace);
   }
 
   std::optional<FoundCheckpoint> findStart() {
@@ -150,6 +155,7 @@ private:
       setPace(training, *predicted, std::uint32_t(rank.layout.place().pipelineRank));
   }
 
+  /// All ranks call it after a step that kept its spans.
   void writeTrace(const TrainingStep &training) {
     const StepSpans spans = gatherSpans(rank.links, training);
     if (!rank.first())
@@ -163,13 +169,8 @@ private:
     faultAt(rank.context.rank, step + 1, "data");
     training.readTokens(
         [&](std::int64_t row, std::int32_t *out) { rows->read(position + row, out); });
-    const bool traced = !options.trace.empty() && step + 1 == options.steps;
-    if (traced)
-      keepSpans(training);
     StepMetrics metrics = training.run(step + 1);
     ++step;
-    if (traced)
-      writeTrace(training);
     position += bundle.rowsPerStep();
     if (rank.first()) {
       metricsFile.write(toJsonLine(metrics));
@@ -179,6 +180,8 @@ private:
       say(table);
     stopped = agreedSignal();
     const bool last = step == options.steps || stopped;
+    if (last && !options.trace.empty())
+      writeTrace(training);
     if (validation && (step == options.steps || due(options.validationEvery)))
       validate(training, metricsFile);
     if (!options.paced && (last || due(options.checkpointEvery)))

@@ -7,6 +7,7 @@
 #include "runtime/program/Inspect.h"
 #include "runtime/simulate/Report.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/support/Random.h"
 #include "runtime/train/Paced.h"
 #include "runtime/train/Ranks.h"
@@ -93,7 +94,7 @@ static void printTraining(const TrainingStep &training, const Rank &rank, const 
   }
 }
 
-static void benchTraining(Rank &rank, const Flags &flags, const Costs &given) {
+static void benchTraining(Rank &rank, const Flags &flags, Costs given) {
   const bundle::Bundle &table = rank.bundle.table();
   TrainingStep training(rank.store, rank.pool, rank.links);
   randomIds(training, rank.bundle);
@@ -108,9 +109,14 @@ static void benchTraining(Rank &rank, const Flags &flags, const Costs &given) {
       timeSteps(training, rank, flags, flags.profile.empty() ? nullptr : &costs, last);
   if (!rank.first())
     return;
-  printTraining(training, rank, flags, typical, simulated ? &*simulated : nullptr);
-  if (!flags.profile.empty())
+  if (!flags.profile.empty()) {
     writeReport(flags.profile, costs.json());
+    if (!simulated) {
+      given = Costs::load(flags.profile);
+      simulated.emplace(table, given, kRanksPerNode);
+    }
+  }
+  printTraining(training, rank, flags, typical, simulated ? &*simulated : nullptr);
   if (!flags.trace.empty())
     writeStepTrace(flags.trace, table, last, simulated ? &*simulated : nullptr);
 }
@@ -137,9 +143,18 @@ static void benchDecoding(Store &store, ThreadPool &pool, const Flags &flags) {
               static_cast<long long>(options.maxTokens));
 }
 
-static void benchRank(Rank &rank, const Flags &flags, const Costs &costs) {
+static void benchRank(Rank &rank, const Flags &flags) {
   const auto start = std::chrono::steady_clock::now();
   const Bundle &bundle = rank.bundle;
+  const auto role = std::uint32_t(rank.layout.place().pipelineRank);
+  const bool measures = !flags.profile.empty() || !flags.trace.empty() || !flags.costs.empty();
+  if (measures || flags.device.paced())
+    for (const char *name : {"gradients", "update"})
+      bundle.program(name, role);
+  const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
+  for (const std::string &file : {flags.profile, flags.trace})
+    if (rank.first() && !file.empty())
+      requireWritable(file);
   if (!flags.device.paced())
     initializeParameters(rank.store, rank.pool, rank.layout);
   if (rank.first())
@@ -147,7 +162,6 @@ static void benchRank(Rank &rank, const Flags &flags, const Costs &costs) {
                 rank.context.size, rank.alone() ? "rank" : "ranks", rank.pool.threads(),
                 rank.alone() ? "" : " each",
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  const auto role = std::uint32_t(rank.layout.place().pipelineRank);
   if (bundle.findProgram("gradients", role) && bundle.findProgram("update", role))
     benchTraining(rank, flags, costs);
   if (rank.alone() && !flags.device.paced() && bundle.findProgram("prefill") &&
@@ -162,11 +176,10 @@ static void bench(const Flags &flags) {
     throw InputError("--steps, --tokens", "allowed are numbers from 1");
   if (flags.device.paced() && !flags.profile.empty())
     throw InputError("--profile", "measures kernels; the paced device runs none");
-  const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
   WorldOptions world;
   world.threads = flags.device.perRank();
   endUnlessDone(runRanks(findLaunch(flags.localRanks), flags.bundle, {}, world,
-                         [&](Rank &rank) { benchRank(rank, flags, costs); }));
+                         [&](Rank &rank) { benchRank(rank, flags); }));
 }
 
 void addBench(CLI::App &app) {

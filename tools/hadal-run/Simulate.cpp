@@ -21,13 +21,40 @@ namespace hadal::rt {
 namespace {
 
 struct SimulateFlags {
-  std::string bundle, costs, order, times, pair, report, trace;
+  std::string bundle, costs, order, times, pair, report, trace, svg;
   int ranksPerNode = kRanksPerNode;
+  bool schedule = false;
 };
 
 } // namespace
 
+/// What is simulated of a bundle.
+static void requireTraining(const Bundle &bundle) {
+  for (std::int64_t role = 0; role < bundle.training().pipeline_ranks(); ++role)
+    for (const char *name : {"gradients", "update"})
+      bundle.program(name, std::uint32_t(role));
+}
+
+static void draw(const Drawing &drawing, const std::string &svg, bool text) {
+  if (!svg.empty()) {
+    std::ofstream file(svg, std::ios::binary);
+    drawSvg(drawing, file);
+    if (!file.flush())
+      throw InputError(svg, "cannot be written");
+  }
+  if (text)
+    drawText(drawing, styleOf(stdout), std::cout);
+}
+
+static void refuseOfBundles(const SimulateFlags &flags) {
+  if (!flags.costs.empty())
+    throw InputError("--costs", "goes with a bundle; the times of an order are its --times");
+  if (flags.ranksPerNode != kRanksPerNode)
+    throw InputError("--ranks-per-node", "goes with a bundle");
+}
+
 static void simulateOrder(const SimulateFlags &flags) {
+  refuseOfBundles(flags);
   if (flags.times.empty())
     throw InputError("--times", "is needed with --order, as --times F=1,I=1,W=1,pair=3");
   const Order order = loadOrder(flags.order);
@@ -40,10 +67,14 @@ static void simulateOrder(const SimulateFlags &flags) {
   }
   if (!flags.report.empty())
     writeReport(flags.report, orderReport(order, run, times));
+  draw(drawingOf(order, run), flags.svg, flags.schedule);
   printOrder(order, run, times, std::cout);
 }
 
 static void simulatePair(const SimulateFlags &flags) {
+  refuseOfBundles(flags);
+  if (flags.schedule || !flags.svg.empty())
+    throw InputError("--schedule, --svg", "draw a bundle's step or an order; a pair has --trace");
   if (!flags.times.empty())
     throw InputError("--times", "goes with --order; a pair's file has the times itself");
   const PairTimes measured = loadPair(flags.pair), simulated = simulatePair(measured);
@@ -58,6 +89,15 @@ static void simulatePair(const SimulateFlags &flags) {
   printPair(measured, simulated, std::cout);
 }
 
+static Drawing drawingOf(const ProgramRun &run, const std::string &path) {
+  Drawing drawing = run.drawing();
+  for (const TimedChunk &chunk : drawing.chunks)
+    if (chunk.parts[0].kind != 'U')
+      return drawing;
+  throw InputError(path, "runs on one pipeline rank and has no schedule to draw; inspect "
+                         "--instructions prints what it does");
+}
+
 static void simulateBundle(const SimulateFlags &flags) {
   if (!flags.times.empty())
     throw InputError("--times", "goes with --order; a bundle's times come from --costs");
@@ -66,6 +106,7 @@ static void simulateBundle(const SimulateFlags &flags) {
                      std::to_string(flags.ranksPerNode) + "; allowed are numbers from 1");
   const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
   const Bundle bundle(flags.bundle, /*execute=*/false);
+  requireTraining(bundle);
   const ProgramRun run(bundle.table(), costs, flags.ranksPerNode);
   if (!flags.trace.empty()) {
     ChromeTrace trace(flags.trace);
@@ -74,6 +115,8 @@ static void simulateBundle(const SimulateFlags &flags) {
   }
   if (!flags.report.empty())
     writeReport(flags.report, run.report());
+  if (!flags.svg.empty() || flags.schedule)
+    draw(drawingOf(run, flags.bundle), flags.svg, flags.schedule);
   run.print(std::cout);
 }
 
@@ -96,6 +139,9 @@ void addSimulate(CLI::App &app) {
                       "with --order: durations, as F=1,I=1,W=1,pair=3; B is I + W, transfers are "
                       "free");
   command->add_option("--pair", flags->pair, "measured components of an overlapped pair (JSON)");
+  command->add_flag("--schedule", flags->schedule,
+                    "draw the step, or the order: ranks down, time across");
+  command->add_option("--svg", flags->svg, "the same as a picture, into this file");
   command->add_option("--report", flags->report, "write what was found into this file (JSON)");
   command->add_option("--trace", flags->trace,
                       "write a trace into this file, for Perfetto or chrome://tracing");
@@ -113,17 +159,6 @@ void addSimulate(CLI::App &app) {
   });
 }
 
-static void draw(const Drawing &drawing, const std::string &svg, bool text) {
-  if (!svg.empty()) {
-    std::ofstream file(svg, std::ios::binary);
-    drawSvg(drawing, file);
-    if (!file.flush())
-      throw InputError(svg, "cannot be written");
-  }
-  if (text)
-    drawText(drawing, styleOf(stdout), std::cout);
-}
-
 void inspectOrder(const OrderPicture &picture) {
   const Order order = loadOrder(picture.order);
   const ChunkTimes times = parseTimes(picture.times, order.hasPairs(), "--times");
@@ -131,12 +166,9 @@ void inspectOrder(const OrderPicture &picture) {
 }
 
 void inspectStep(const Bundle &bundle, const std::string &path, const std::string &svg, bool text) {
+  requireTraining(bundle);
   const Costs costs;
-  const Drawing drawing = ProgramRun(bundle.table(), costs, kRanksPerNode).drawing();
-  if (drawing.chunks.empty())
-    throw InputError(path, "runs on one pipeline rank and has no chunks to draw; --instructions "
-                           "prints what it does");
-  draw(drawing, svg, text);
+  draw(drawingOf(ProgramRun(bundle.table(), costs, kRanksPerNode), path), svg, text);
 }
 
 } // namespace hadal::rt
