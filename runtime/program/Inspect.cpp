@@ -190,13 +190,15 @@ void inspect(const Bundle &bundle, std::ostream &out) {
   }
 }
 
+static std::string streamName(const bundle::Program &program, std::uint32_t stream) {
+  return stream < countOf(program.streams()) ? program.streams()->Get(stream)->str()
+                                             : std::to_string(stream);
+}
+
 static std::string instructionText(const Bundle &bundle, const bundle::Program &program,
                                    const bundle::Instruction &instruction) {
   std::ostringstream text;
-  std::string stream = instruction.stream() < countOf(program.streams())
-                           ? program.streams()->Get(instruction.stream())->str()
-                           : std::to_string(instruction.stream());
-  text << stream << ": " << bundle::EnumNameOpcode(instruction.opcode());
+  text << bundle::EnumNameOpcode(instruction.opcode());
   if (instruction.opcode() == bundle::Opcode::launch)
     text << " " << bundle.table().components()->Get(instruction.component())->name()->str();
   if (instruction.phase() && instruction.phase()->size())
@@ -224,9 +226,21 @@ void inspectSchedule(const Bundle &bundle, std::ostream &out) {
   for (std::uint32_t p = 0; p < countOf(bundle.table().programs()); ++p) {
     const bundle::Program &program = *bundle.table().programs()->Get(p);
     out << "program " << program.name()->str() << " rank " << program.rank() << "\n";
-    for (std::uint32_t i = 0; i < countOf(program.instructions()); ++i)
-      out << "  " << i << " " << instructionText(bundle, program, *program.instructions()->Get(i))
-          << "\n";
+    std::size_t width = 0;
+    for (std::uint32_t s = 0; s < countOf(program.streams()); ++s)
+      width = std::max(width, streamName(program, s).size());
+    std::int32_t chunk = -1;
+    for (std::uint32_t i = 0; i < countOf(program.instructions()); ++i) {
+      const bundle::Instruction &instruction = *program.instructions()->Get(i);
+      // What is between chunks (transfers, events) stands below the one before it.
+      if (instruction.chunk() >= 0 && instruction.chunk() != chunk &&
+          std::uint32_t(instruction.chunk()) < countOf(program.chunks()))
+        out << "  " << program.chunks()->Get(std::uint32_t(instruction.chunk()))->str() << "\n";
+      chunk = std::max(chunk, instruction.chunk());
+      out << std::right << std::setw(7) << i << "  " << std::left << std::setw(int(width))
+          << streamName(program, instruction.stream()) << "  "
+          << instructionText(bundle, program, instruction) << "\n";
+    }
   }
 }
 

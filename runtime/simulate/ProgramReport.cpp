@@ -190,13 +190,15 @@ Drawing ProgramRun::drawing() const {
                                                std::to_string(first + replicas - 1));
   }
   const bundle::Training &training = *table.training();
-  char figures[160];
-  std::snprintf(figures, sizeof figures,
-                ", %lld ranks, %lld micro-batches: step %.4g %s, largest bubble %.4g %s",
-                static_cast<long long>(std::int64_t(streams.size()) * replicas),
-                static_cast<long long>(training.micro_batches()), drawing.end, drawing.unit.c_str(),
-                bubble / divisor, drawing.unit.c_str());
-  drawing.title = (training.schedule() ? training.schedule()->str() : "") + figures + " (" +
+  auto counted = [](std::int64_t count, const char *what) {
+    return std::to_string(count) + " " + what + (count == 1 ? "" : *what == 'm' ? "es" : "s");
+  };
+  char figures[80];
+  std::snprintf(figures, sizeof figures, "step %.4g %s, largest bubble %.4g %s", drawing.end,
+                drawing.unit.c_str(), bubble / divisor, drawing.unit.c_str());
+  drawing.title = (training.schedule() ? training.schedule()->str() + ", " : "") +
+                  counted(std::int64_t(streams.size()) * replicas, "rank") + ", " +
+                  counted(training.micro_batches(), "micro-batch") + ": " + figures + " (" +
                   costs.source() + ")";
   return drawing;
 }

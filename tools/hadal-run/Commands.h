@@ -51,7 +51,7 @@ struct OrderPicture {
 };
 void inspectOrder(const OrderPicture &picture);
 /// Draws a step of a bundle over all its ranks, at closed forms, as text and into `svg`.
-void inspectStep(const Bundle &bundle, const std::string &path, const std::string &svg, bool text);
+void inspectStep(const Bundle &bundle, const std::string &svg, bool text);
 
 } // namespace hadal::rt
 

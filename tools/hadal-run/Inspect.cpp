@@ -39,6 +39,10 @@ void addInspect(CLI::App &app) {
   command->callback([flags] {
     if (flags->bundle.empty() == flags->order.empty())
       throw InputError("inspect", "a bundle or --order is needed");
+    if (flags->instructions + flags->memory + flags->schedule > 1)
+      throw InputError("--schedule, --instructions, --memory", "one of them at a time");
+    if (!flags->order.empty() && (flags->instructions || flags->memory))
+      throw InputError("--instructions, --memory", "go with a bundle; an order has none");
     if (!flags->order.empty()) {
       const bool text = flags->schedule || flags->svg.empty();
       inspectOrder({flags->order, flags->times.empty() ? "F=1,I=1,W=1,pair=3" : flags->times,
@@ -51,7 +55,7 @@ void addInspect(CLI::App &app) {
       throw InputError("--times", "goes with --order");
     Bundle bundle(flags->bundle, /*execute=*/false);
     if (!flags->svg.empty() || flags->schedule)
-      inspectStep(bundle, flags->bundle, flags->svg, flags->schedule);
+      inspectStep(bundle, flags->svg, flags->schedule);
     if (flags->memory)
       listMemory(bundle.table(), std::cout);
     else if (flags->instructions)

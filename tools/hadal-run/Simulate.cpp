@@ -89,15 +89,6 @@ static void simulatePair(const SimulateFlags &flags) {
   printPair(measured, simulated, std::cout);
 }
 
-static Drawing drawingOf(const ProgramRun &run, const std::string &path) {
-  Drawing drawing = run.drawing();
-  for (const TimedChunk &chunk : drawing.chunks)
-    if (chunk.parts[0].kind != 'U')
-      return drawing;
-  throw InputError(path, "runs on one pipeline rank and has no schedule to draw; inspect "
-                         "--instructions prints what it does");
-}
-
 static void simulateBundle(const SimulateFlags &flags) {
   if (!flags.times.empty())
     throw InputError("--times", "goes with --order; a bundle's times come from --costs");
@@ -116,7 +107,7 @@ static void simulateBundle(const SimulateFlags &flags) {
   if (!flags.report.empty())
     writeReport(flags.report, run.report());
   if (!flags.svg.empty() || flags.schedule)
-    draw(drawingOf(run, flags.bundle), flags.svg, flags.schedule);
+    draw(run.drawing(), flags.svg, flags.schedule);
   run.print(std::cout);
 }
 
@@ -165,10 +156,10 @@ void inspectOrder(const OrderPicture &picture) {
   draw(drawingOf(order, simulateOrder(order, times)), picture.svg, picture.text);
 }
 
-void inspectStep(const Bundle &bundle, const std::string &path, const std::string &svg, bool text) {
+void inspectStep(const Bundle &bundle, const std::string &svg, bool text) {
   requireTraining(bundle);
   const Costs costs;
-  draw(drawingOf(ProgramRun(bundle.table(), costs, kRanksPerNode), path), svg, text);
+  draw(ProgramRun(bundle.table(), costs, kRanksPerNode).drawing(), svg, text);
 }
 
 } // namespace hadal::rt

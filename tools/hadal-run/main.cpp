@@ -35,6 +35,16 @@ static int refuse(const std::string &message) {
   return 2;
 }
 
+/// CLI11's "Could not convert: --steps = x"; what our flags convert are numbers.
+static std::string notANumber(std::string text) {
+  const std::string begin = "Could not convert: ";
+  const std::size_t equals = text.find(" = ");
+  if (text.rfind(begin, 0) != 0 || equals == std::string::npos)
+    return text;
+  return text.substr(begin.size(), equals - begin.size()) + ": found " + text.substr(equals + 3) +
+         "; allowed are numbers";
+}
+
 int main(int argc, char **argv) {
   CLI::App app(
       "Runs a bundle (.hadal) that hadal-compile made: trains it, generates with it, looks into "
@@ -59,6 +69,8 @@ int main(int argc, char **argv) {
     return 0;
   } catch (const CLI::CallForHelp &help) {
     return app.exit(help);
+  } catch (const CLI::ConversionError &error) {
+    return refuse(notANumber(error.what()) + " (--help lists what is allowed)");
   } catch (const CLI::ParseError &error) {
     return refuse(std::string(error.what()) + " (--help lists what is allowed)");
   } catch (const Ended &ended) {
