@@ -155,7 +155,7 @@ void emitBlockCopy(KernelBuilder &b, const BlockCopy &copy) {
   auto copyBlock = [&](int64_t extent) {
     b.loop(b.index(0), copy.depth, 1, [&](Value k) {
       Value row = copy.source(k), to = b.mul(k, copy.step);
-      for (int64_t at = 0; at < llvm::alignTo(copy.width, copy.piece); at += lanes) {
+      for (int64_t at = 0; at < int64_t(llvm::alignTo(copy.width, copy.piece)); at += lanes) {
         Value vector;
         Value from = b.add(copy.first, at);
         if (at + lanes <= extent)

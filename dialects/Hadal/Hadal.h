@@ -34,9 +34,12 @@ namespace hadal {
 /// the CPU.
 constexpr llvm::StringLiteral kSpecAttr = "hadal.spec", kPlanAttr = "hadal.plan",
                               kTargetAttr = "hadal.target", kCpuAttr = "hadal.cpu";
+/// Attribute of a module: the text of a file of costs (frontend/Costs.h), where one was given.
+constexpr llvm::StringLiteral kCostsAttr = "hadal.costs";
 /// Attribute of a module: which programs are asked for (train, generate, evaluate; all without it).
 constexpr llvm::StringLiteral kProgramsAttr = "hadal.programs";
-/// Mark of a module (unit) that no kernels are made for: its plan may ask for more than they can do.
+/// Mark of a module (unit) that no kernels are made for: its plan may ask for more than they can
+/// do.
 constexpr llvm::StringLiteral kDryRunAttr = "hadal.dry_run";
 /// Mark of a module (unit) whose kernels check their memory accesses: red zones between buffers,
 /// LLVM's address sanitizer in the code. Its bundle runs in a hadal-run of the sanitizer build

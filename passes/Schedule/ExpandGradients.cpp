@@ -19,7 +19,8 @@ namespace {
 /// The steps of a chunk as a pair's order needs them.
 class PairSteps {
 public:
-  PairSteps(Expansion &expansion) : components(expansion.components), rates(expansion.rates) {}
+  PairSteps(Expansion &expansion, const PairCosts &costs)
+      : components(expansion.components), costs(costs), members(expansion.layout.expertParallel) {}
 
   std::vector<OverlapStep> of(const Steps &steps) {
     std::vector<OverlapStep> found;
@@ -48,7 +49,7 @@ private:
       found.kind = scatter == (phase == PhaseKind::Forward) ? ComponentKind::Dispatch
                                                             : ComponentKind::Combine;
       found.layer = int64_t(exchange.getLayer());
-      found.cost = bytesOf(exchange) / rates.exchangeBytes;
+      found.cost = costs.exchange(found.kind, found.phase, bytesOf(exchange), members);
       return found;
     }
     auto apply = cast<ApplyOp>(step);
@@ -57,9 +58,11 @@ private:
                  : name.contains("mlp") ? ComponentKind::Mlp
                                         : ComponentKind::Other;
     found.layer = int64_t(apply.getLayer().value_or(-1));
-    if (const Component *component = components.find(name))
-      found.cost = (component->counted ? balance : 1) *
-                   std::max(component->flops / rates.flops, component->bytes / rates.memoryBytes);
+    if (const Component *component = components.find(name)) {
+      double part = component->counted ? balance : 1;
+      found.cost = costs.launch(name, found.kind, found.phase, part * component->flops,
+                                part * component->bytes);
+    }
     return found;
   }
 
@@ -82,7 +85,8 @@ private:
   }
 
   Components &components;
-  const Rates &rates;
+  const PairCosts &costs;
+  const int64_t members;
   double balance = 1;
 };
 
@@ -90,9 +94,10 @@ private:
 class RankGradients {
 public:
   RankGradients(Expansion &expansion, ScheduleOp schedule, func::FuncOp source,
-                const Stages &stages, const HolderTable &holders, int64_t rank)
+                const Stages &stages, const HolderTable &holders, const PairCosts &costs,
+                int64_t rank)
       : expansion(expansion), components(expansion.components), layout(expansion.layout),
-        schedule(schedule), stages(stages), holders(holders), rank(rank),
+        schedule(schedule), stages(stages), holders(holders), costs(costs), rank(rank),
         builder(
             components, source, layout,
             {kGradientsProgram, rank, layout.microBatches, /*stages=*/true, &stages, &holders}) {}
@@ -173,7 +178,7 @@ private:
     std::vector<OverlapSlot> &order = overlaps[{stageOf(forward), stageOf(backward)}];
     const Steps &front = stepsOf(forward), &back = stepsOf(backward);
     if (order.empty()) {
-      PairSteps steps(expansion);
+      PairSteps steps(expansion, costs);
       std::vector<OverlapStep> first = steps.of(front), second = steps.of(back);
       order =
           layout.overlap == "searched" ? search(first, second) : overlapAsPublished(first, second);
@@ -189,7 +194,7 @@ private:
                                   const std::vector<OverlapStep> &back) {
     std::vector<OverlapSlot> order = searchOverlap(front, back);
     auto time = [&](const std::vector<OverlapSlot> &order) {
-      return int64_t(1e9 * timeOfOverlap(front, back, order));
+      return int64_t(1e3 * timeOfOverlap(front, back, order)); // from us
     };
     remark::analysis(schedule.getLoc(), remark::RemarkOpts::name("Overlap").category("schedule"))
         << remark::add("pair on rank {0}: ", rank) << remark::metric("searched_ns", time(order))
@@ -228,6 +233,7 @@ private:
   ScheduleOp schedule;
   const Stages &stages;
   const HolderTable &holders;
+  const PairCosts &costs;
   int64_t rank;
   ProgramBuilder builder;
   std::map<std::pair<int64_t, int64_t>, std::vector<OverlapSlot>> overlaps;
@@ -235,13 +241,25 @@ private:
 
 } // namespace
 
+/// Tokens of a micro-batch: its rows have one more, the last one's target.
+static int64_t tokensOf(func::FuncOp source) {
+  if (!source.getNumArguments())
+    return 1;
+  auto rows = cast<RankedTensorType>(source.getArgument(0).getType());
+  return rows.getDimSize(0) * (rows.getDimSize(1) - 1);
+}
+
 LogicalResult pipe::expandGradients(Expansion &expansion, ScheduleOp schedule, func::FuncOp source,
                                     const Stages &stages, const HolderTable &holders) {
   if (!schedule.getOrder())
     return schedule.emitOpError("has no order; --pipe-schedule-")
            << schedule.getAlgorithm() << " makes it";
+  FailureOr<PairCosts> costs =
+      PairCosts::of(source->getParentOfType<ModuleOp>(), expansion.rates, tokensOf(source));
+  if (failed(costs))
+    return failure();
   for (int64_t rank = 0; rank < expansion.layout.ranks; ++rank)
-    if (failed(RankGradients(expansion, schedule, source, stages, holders, rank).run()))
+    if (failed(RankGradients(expansion, schedule, source, stages, holders, *costs, rank).run()))
       return failure();
   return success();
 }

@@ -5,6 +5,7 @@
 #ifndef HADAL_PASSES_SCHEDULE_EXPANDGRADIENTS_H
 #define HADAL_PASSES_SCHEDULE_EXPANDGRADIENTS_H
 
+#include "passes/Schedule/PairCosts.h"
 #include "passes/Schedule/ProgramBuilder.h"
 
 namespace hadal::pipe {
@@ -18,11 +19,6 @@ struct Expanded {
     copies += builder.copies;
     events += builder.events();
   }
-};
-
-/// What a search for the order of a pair reckons with, a second.
-struct Rates {
-  double flops = 1e11, memoryBytes = 1e10, exchangeBytes = 2e9;
 };
 
 /// What all programs of a module share.

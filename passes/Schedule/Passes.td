@@ -42,7 +42,8 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
     its direction, outputs carry the micro-batch behind a dot, tokens are windows of one input. With
     `early-weight-gradients` a W comes as soon as what it needs is there (W that add to one accumulator keep their order),
     so that the stash is small. The parts of an overlapped pair are interleaved as the schedule's `overlap` says:
-    none, as published, or searched with a cost model (FLOPs and bytes over rates; as many rows as balanced routing gives).
+    none, as published, or searched with a cost model: the module's `hadal.costs`, else FLOPs and bytes over rates; as many
+    rows as balanced routing gives.
     A batch of transfers stands on a stream of its own; events order the streams, where one needs what another makes and
     nowhere else.
 

@@ -5,6 +5,8 @@
 
 #include "passes/Schedule/ProgramBuilder.h"
 
+#include "llvm/ADT/SetVector.h"
+
 using namespace mlir;
 using namespace hadal;
 using namespace hadal::pipe;
@@ -53,7 +55,7 @@ void ProgramBuilder::keepRows(Value value, BufferOp buffer) {
 /// Gives room back when nobody needs it any more: once the last user has been issued, and no sooner
 /// than the stream that computes knows of its end anyway, so that it never waits for this.
 void ProgramBuilder::usedRows(Operation *step, int64_t microBatch) {
-  llvm::SmallDenseSet<Value> operands(step->operand_begin(), step->operand_end());
+  llvm::SmallSetVector<Value, 8> operands(step->operand_begin(), step->operand_end()); // in order
   for (Value operand : operands) {
     auto found = room.find(dataOf(operand, microBatch));
     if (found != room.end() && --found->second.uses == 0)

@@ -38,7 +38,8 @@ def write_inputs(folder, layers, tokens):
 def measure(folder, name, steps):
     """Milliseconds of one combination."""
     bundle, report = folder / f"{name}.hadal", folder / f"{name}-report.json"
-    common.run("hadal-compile", folder / "config.json", "--plan", folder / f"{name}.json", "--target", "cpu", "-o", bundle)
+    common.run("hadal-compile", folder / "config.json", "--plan", folder / f"{name}.json", "--target", "cpu",
+               "--costs", folder / "costs.json", "-o", bundle)
     common.run("hadal-run", "simulate", bundle, "--costs", folder / "costs.json", "--report", report)
     simulated = json.loads(report.read_text())
     out, _, _ = common.run("hadal-run", "bench", bundle, "--device", "paced", "--costs", folder / "costs.json",

@@ -14,7 +14,7 @@
 
 namespace hadal::tools {
 
-/// --plan, --target, --cpu and --check-memory. Made once, before the flags are parsed.
+/// --plan, --costs, --target, --cpu and --check-memory. Made once, before the flags are parsed.
 class ImportFlags {
 public:
   ImportFlags();
@@ -26,6 +26,7 @@ public:
 
 private:
   llvm::cl::opt<std::string> plan;
+  llvm::cl::opt<std::string> costs;
   llvm::cl::opt<std::string> target;
   llvm::cl::opt<std::string> cpu;
   llvm::cl::opt<bool> checkMemory;
