@@ -18,6 +18,13 @@ namespace cl = llvm::cl;
 
 namespace {
 
+constexpr const char *kOverview =
+    "Hadal's compiler: config.json and plan.json to a bundle that hadal-run runs\n\n"
+    "  hadal-compile config.json --plan plan.json --target cpu -o model.hadal\n"
+    "  hadal-compile config.json --plan plan.json --dry-run -o model.hadal\n"
+    "  hadal-compile config.json --plan plan.json --dry-run --print-after=fuse\n"
+    "  hadal-compile --schedule-only dualpipe --ranks 8 --micro-batches 20 -o order.json\n";
+
 struct Flags {
   cl::opt<std::string> config{cl::Positional, cl::desc("config.json"), cl::cat(options())};
   cl::opt<std::string> output{"o", cl::desc("output file"), cl::value_desc("file"),
@@ -32,11 +39,14 @@ struct Flags {
                        cl::cat(options())};
   cl::opt<bool> timing{"timing", cl::desc("print the seconds of each phase to stderr"),
                        cl::cat(options())};
-  cl::opt<std::string> scheduleOnly{"schedule-only", cl::desc("only expand this schedule"),
-                                    cl::value_desc("algorithm"), cl::cat(options())};
-  cl::opt<int64_t> ranks{"ranks", cl::desc("of --schedule-only"), cl::cat(options())};
-  cl::opt<int64_t> microBatches{"micro-batches", cl::desc("of --schedule-only"),
-                                cl::cat(options())};
+  cl::opt<std::string> scheduleOnly{
+      "schedule-only", cl::desc("only print the order of 1f1b, zb1p, dualpipe or dualpipev (JSON)"),
+      cl::value_desc("algorithm"), cl::cat(options())};
+  cl::opt<int64_t> ranks{"ranks", cl::desc("with --schedule-only: pipeline ranks"),
+                         cl::value_desc("n"), cl::cat(options())};
+  cl::opt<int64_t> microBatches{"micro-batches",
+                                cl::desc("with --schedule-only: micro-batches of a step"),
+                                cl::value_desc("n"), cl::cat(options())};
   ImportFlags import;
 };
 
@@ -66,7 +76,7 @@ int main(int argc, char **argv) {
   if (auto found = registered.find("print-after"); found != registered.end())
     found->second->removeArgument();
   Flags flags;
-  if (!parseFlags(argc, argv, "Hadal's compiler: config.json and plan.json to a bundle\n"))
+  if (!parseFlags(argc, argv, kOverview))
     return Refused;
   ToolContext context;
   return compile(flags, context);

@@ -186,21 +186,39 @@ void addBench(CLI::App &app) {
   auto flags = std::make_shared<Flags>();
   CLI::App *command = app.add_subcommand(
       "bench", "Times training steps and decoding, with initial weights and random ids.");
-  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->required();
-  command->add_option("--steps", flags->steps, "training steps to time")->capture_default_str();
-  command->add_option("--tokens", flags->tokens, "tokens to decode")->capture_default_str();
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")
+      ->type_name("FILE")
+      ->required();
+  command->add_option("--steps", flags->steps, "training steps to time")
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--tokens", flags->tokens, "tokens to decode, on one rank")
+      ->type_name("N")
+      ->capture_default_str();
   command->add_flag("--kernels", flags->kernels, "also the time of every kernel");
-  command->add_option("--local-ranks", flags->localRanks,
-                      "as many ranks as threads of this process, for a bundle of several ranks");
-  command->add_option("--profile", flags->profile,
-                      "write measured times of components and messages into this file, which "
-                      "simulate --costs reads");
-  command->add_option("--costs", flags->costs,
-                      "costs for the simulator (JSON): the paced device keeps to them; a simulated "
-                      "step stands beside the measured one");
-  command->add_option("--trace", flags->trace,
-                      "write a trace of the last step into this file, for Perfetto");
+  addRanks(*command, flags->localRanks);
+  command
+      ->add_option("--profile", flags->profile,
+                   "write the measured times of components and messages, as costs for simulate "
+                   "(JSON); a step simulated with them is printed beside")
+      ->type_name("FILE");
+  command
+      ->add_option(
+          "--costs", flags->costs,
+          "costs for the simulator (JSON): a simulated step is printed beside the measured "
+          "one; the paced device keeps to them")
+      ->type_name("FILE");
+  command
+      ->add_option("--trace", flags->trace,
+                   "write what every rank did in the last step, and what was simulated of it, for "
+                   "Perfetto (ui.perfetto.dev)")
+      ->type_name("FILE");
   flags->device.add(*command, /*canPace=*/true);
+  command->footer(
+      "  hadal-run bench nano.hadal --kernels\n"
+      "  hadal-run bench four.hadal --local-ranks 4 --profile costs.json --trace t.json\n"
+      "  hadal-run bench four.hadal --local-ranks 4 --device paced --costs costs.json\n\n" +
+      app.get_footer());
   command->callback([flags] { bench(*flags); });
 }
 

@@ -32,6 +32,9 @@ struct DeviceFlags {
   int perRank() const { return resolve(), threads; }
 };
 
+/// --local-ranks, of the commands that run on several ranks.
+void addRanks(CLI::App &command, int &localRanks);
+
 /// How a command ends that has said itself what went wrong.
 struct Ended {
   int code;

@@ -21,20 +21,24 @@ void addEvaluate(CLI::App &app) {
   auto flags = std::make_shared<Flags>();
   CLI::App *command = app.add_subcommand(
       "evaluate", "Computes logits, losses and expert choices for the rows of one step.");
-  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->required();
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")
+      ->type_name("FILE")
+      ->required();
   command->add_option("--weights", flags->weights, "a checkpoint, a folder or a safetensors file")
+      ->type_name("PATH")
       ->required();
   command
       ->add_option(
           "--tokens", flags->tokens,
           "safetensors file with `tokens` [micro_batches x data_parallel x sequences, T + 1]")
+      ->type_name("FILE")
       ->required();
-  command->add_option("--out", flags->out, "safetensors file to write")->required();
+  command->add_option("--out", flags->out, "safetensors file to write")
+      ->type_name("FILE")
+      ->required();
   command->add_flag("--gradients", flags->gradients,
                     "also the gradient of every parameter, gradient.NAME");
-  command->add_option("--local-ranks", flags->localRanks,
-                      "as many ranks as threads of this process, for a bundle of several ranks "
-                      "(else: mpirun -n N hadal-run evaluate ...)");
+  addRanks(*command, flags->localRanks);
   flags->device.add(*command);
   command->callback([flags] {
     WorldOptions options;

@@ -97,22 +97,30 @@ void addGenerate(CLI::App &app) {
   o.maxTokens = 128;
   CLI::App *command =
       app.add_subcommand("generate", "Continues a prompt; stdout carries the continuation only.");
-  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->required();
-  command->add_option("--weights", flags->weights, "a checkpoint, a folder or a safetensors file")
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")
+      ->type_name("FILE")
       ->required();
-  auto *text = command->add_option("--prompt", flags->prompt, "text (bytes as ids)");
+  command->add_option("--weights", flags->weights, "a checkpoint, a folder or a safetensors file")
+      ->type_name("PATH")
+      ->required();
+  auto *text =
+      command->add_option("--prompt", flags->prompt, "text (bytes as ids)")->type_name("TEXT");
   auto *ids = command->add_option("--prompt-ids", flags->promptIds, "token ids: 5,7,9");
+  ids->type_name("IDS");
   command->add_flag("--ids", flags->ids, "print the new ids, on one line, instead of text");
-  command->add_option("--temperature", o.sampler.temperature, "0: the likeliest token")
-      ->capture_default_str();
-  command->add_option("--top-k", o.sampler.topK, "choose among so many (0: all)")
-      ->capture_default_str();
-  command->add_option("--top-p", o.sampler.topP, "choose among the likeliest with this share")
-      ->capture_default_str();
-  command->add_option("--seed", o.sampler.seed, "of the sampling")->capture_default_str();
-  command->add_option("--max-tokens", o.maxTokens, "new tokens (0: up to max_position_embeddings)")
-      ->capture_default_str();
+  auto number = [&](const char *name, auto &value, const char *what) {
+    command->add_option(name, value, what)->type_name("N")->capture_default_str();
+  };
+  number("--temperature", o.sampler.temperature, "0: always the likeliest token");
+  number("--top-k", o.sampler.topK, "choose among so many (0: all)");
+  number("--top-p", o.sampler.topP, "choose among the likeliest with this share");
+  number("--seed", o.sampler.seed, "of the sampling");
+  number("--max-tokens", o.maxTokens, "new tokens (0: up to max_position_embeddings)");
   command->add_flag("--ignore-eos", o.ignoreEos, "go on past the end-of-sequence token");
+  command->footer(
+      "  hadal-run generate nano.hadal --weights run/step-000000300 --prompt \"In the beginning\"\n"
+      "  hadal-run generate nano.hadal --weights run/step-000000300 --prompt-ids 5,7,9 --ids\n\n" +
+      app.get_footer());
   flags->device.add(*command);
   command->callback([flags, text, ids] {
     if ((text->count() > 0) == (ids->count() > 0))

@@ -24,18 +24,28 @@ void addInspect(CLI::App &app) {
   CLI::App *command = app.add_subcommand(
       "inspect",
       "Prints parameters, FLOP a token, peak bytes, every named choice and every tensor.");
-  command->add_option("bundle", flags->bundle, "the bundle (.hadal)");
-  command->add_option("--order", flags->order,
-                      "in place of a bundle: an order, as hadal-compile --schedule-only prints it");
+  command->add_option("bundle", flags->bundle, "the bundle (.hadal)")->type_name("FILE");
   command->add_flag("--schedule", flags->schedule,
-                    "draw a training step instead, ranks down and time across");
+                    "draw a training step instead: ranks down, time across (closed forms; simulate "
+                    "draws with other costs)");
   command->add_flag("--instructions", flags->instructions,
-                    "print the instructions of every program instead");
+                    "print the instructions of every program instead, by chunks of the schedule");
   command->add_flag("--memory", flags->memory,
                     "print what is alive on each pipeline rank when most memory is in use instead");
-  command->add_option("--times", flags->times,
-                      "durations of an order's chunks (default F=1,I=1,W=1,pair=3)");
-  command->add_option("--svg", flags->svg, "draw a training step, or the order, into this file");
+  command->add_option("--svg", flags->svg, "draw a training step, or the order, into this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--order", flags->order,
+                   "in place of a bundle: an order, as hadal-compile --schedule-only prints it")
+      ->type_name("FILE");
+  command
+      ->add_option("--times", flags->times,
+                   "durations of an order's chunks (default F=1,I=1,W=1,pair=3)")
+      ->type_name("LIST");
+  command->footer("  hadal-run inspect model.hadal\n"
+                  "  hadal-run inspect model.hadal --schedule --svg step.svg\n"
+                  "  hadal-run inspect --order order.json --times F=2,I=2,W=1,pair=4\n\n" +
+                  app.get_footer());
   command->callback([flags] {
     if (flags->bundle.empty() == flags->order.empty())
       throw InputError("inspect", "a bundle or --order is needed");
@@ -99,9 +109,8 @@ void addVerify(CLI::App &app) {
   auto path = std::make_shared<std::string>();
   CLI::App *command = app.add_subcommand(
       "verify",
-      "Checks that a bundle is whole, sound and fit for this machine, proves its programs "
-      "over all ranks, and prints what was proved, the memory it needs, and ok.");
-  command->add_option("bundle", *path, "the bundle (.hadal)")->required();
+      "Proves a bundle's programs over all ranks, and that it is whole and fits this machine.");
+  command->add_option("bundle", *path, "the bundle (.hadal)")->type_name("FILE")->required();
   command->callback([path] {
     Bundle bundle(*path, /*execute=*/false);
     if (!bundle.table().dry())

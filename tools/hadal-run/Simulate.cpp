@@ -115,27 +115,35 @@ void addSimulate(CLI::App &app) {
   auto flags = std::make_shared<SimulateFlags>();
   CLI::App *command = app.add_subcommand(
       "simulate", "Tells before any launch how long a schedule takes and where it waits.");
-  command->add_option("bundle", flags->bundle,
-                      "a bundle (.hadal), also of a dry run: one training step over all its ranks");
-  command->add_option("--costs", flags->costs,
-                      "with a bundle: rates of a machine, measured times of components or times of "
-                      "kinds of components (JSON; default: closed forms for a few CPU cores)");
+  auto file = [&](const char *name, std::string &value, const char *what) {
+    command->add_option(name, value, what)->type_name("FILE");
+  };
+  file("bundle", flags->bundle,
+       "a bundle (.hadal), also of a dry run: one training step over all its ranks");
+  file("--costs", flags->costs,
+       "with a bundle: rates of a machine, measured times of components (bench --profile) or of "
+       "kinds of components (JSON; default: closed forms for a few CPU cores)");
   command
       ->add_option("--ranks-per-node", flags->ranksPerNode,
                    "with a bundle: consecutive ranks that share a node")
+      ->type_name("N")
       ->capture_default_str();
-  command->add_option("--order", flags->order,
-                      "an order, as hadal-compile --schedule-only prints it");
-  command->add_option("--times", flags->times,
-                      "with --order: durations, as F=1,I=1,W=1,pair=3; B is I + W, transfers are "
-                      "free");
-  command->add_option("--pair", flags->pair, "measured components of an overlapped pair (JSON)");
+  file("--order", flags->order, "an order, as hadal-compile --schedule-only prints it");
+  command
+      ->add_option("--times", flags->times,
+                   "with --order: durations, as F=1,I=1,W=1,pair=3; B is I + W, transfers are free")
+      ->type_name("LIST");
+  file("--pair", flags->pair, "measured components of an overlapped pair (JSON)");
   command->add_flag("--schedule", flags->schedule,
                     "draw the step, or the order: ranks down, time across");
-  command->add_option("--svg", flags->svg, "the same as a picture, into this file");
-  command->add_option("--report", flags->report, "write what was found into this file (JSON)");
-  command->add_option("--trace", flags->trace,
-                      "write a trace into this file, for Perfetto or chrome://tracing");
+  file("--svg", flags->svg, "the same as a picture, into this file");
+  file("--report", flags->report, "write what was found (JSON)");
+  file("--trace", flags->trace, "write what happens when, for Perfetto (ui.perfetto.dev)");
+  command->footer(
+      "  hadal-run simulate model.hadal --costs costs.json --schedule --report r.json\n"
+      "  hadal-run simulate --order order.json --times F=1,I=1,W=1,pair=3 --trace t.json\n"
+      "  hadal-run simulate --pair measured.json\n\n" +
+      app.get_footer());
   command->callback([flags] {
     if (flags->bundle.empty() + flags->order.empty() + flags->pair.empty() != 2)
       throw InputError("simulate", "one of a bundle, --order and --pair is needed");

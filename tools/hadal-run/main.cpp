@@ -9,16 +9,30 @@
 #include <cstdio>
 #include <new>
 
-using namespace hadal::rt;
+namespace hadal::rt {
 
 void DeviceFlags::add(CLI::App &command, bool canPace) {
   this->canPace = canPace;
-  command.add_option("--device", device,
-                     canPace ? "where to run: cpu (the default), or paced: kernels sleep for the "
-                               "time that the simulator gives them, and compute nothing"
-                             : "where to run: cpu (the default)");
-  command.add_option("--threads", threads,
-                     "threads; the default is every core this process may use");
+  command
+      .add_option("--device", device,
+                  canPace ? "where to run: cpu, or paced: everything takes the time that the "
+                            "simulator gives it, kernels compute nothing"
+                          : "where to run: cpu")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
+      .add_option("--threads", threads,
+                  "threads of a rank (default: the cores this process may use, shared by the ranks "
+                  "of a machine)")
+      ->type_name("N");
+}
+
+void addRanks(CLI::App &command, int &localRanks) {
+  command
+      .add_option("--local-ranks", localRanks,
+                  "for a bundle of several ranks: ranks as threads of this process (else start it "
+                  "with mpirun -n N or srun)")
+      ->type_name("N");
 }
 
 int DeviceFlags::resolve() const {
@@ -29,6 +43,10 @@ int DeviceFlags::resolve() const {
     throw InputError("--threads", std::to_string(threads) + "; allowed are 1 to 4096");
   return threads ? threads : usableThreads();
 }
+
+} // namespace hadal::rt
+
+using namespace hadal::rt;
 
 static int refuse(const std::string &message) {
   std::fprintf(stderr, "error: %s\n", message.c_str());
@@ -52,7 +70,8 @@ int main(int argc, char **argv) {
       "  hadal-run train nano.hadal --data bible.txt --steps 300 --checkpoint run\n"
       "  hadal-run train nano.hadal --data bible.txt --steps 300 --checkpoint run --resume auto\n"
       "  hadal-run generate nano.hadal --weights run/step-000000300 --prompt \"In the beginning\"\n"
-      "  hadal-run inspect nano.hadal\n\n"
+      "  hadal-run inspect nano.hadal\n"
+      "  hadal-run simulate nano.hadal --schedule\n\n"
       "Every command has a --help of its own.");
   app.name("hadal-run");
   app.require_subcommand(1);
