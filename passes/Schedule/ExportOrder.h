@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Orders of schedules as JSON: what hadal-compile --schedule-only writes.
+// Orders of schedules as JSON: what hadal-compile --schedule-only and hadal-translate
+// --export-schedule write.
 
 #ifndef HADAL_PASSES_SCHEDULE_EXPORTORDER_H
 #define HADAL_PASSES_SCHEDULE_EXPORTORDER_H
 
-#include "mlir/Support/LLVM.h"
+#include "mlir/IR/BuiltinOps.h"
 
 namespace hadal::pipe {
 
@@ -14,6 +15,10 @@ namespace hadal::pipe {
 /// or a size that there is no order for.
 llvm::LogicalResult exportOrder(llvm::StringRef algorithm, int64_t ranks, int64_t microBatches,
                                 llvm::raw_ostream &os);
+
+/// The same for a module at any stage: the order of its pipe.schedule where it has one, else that
+/// of the schedule its plan names. Fails after a diagnostic for a module with neither.
+llvm::LogicalResult exportOrder(mlir::ModuleOp module, llvm::raw_ostream &os);
 
 } // namespace hadal::pipe
 

@@ -135,6 +135,18 @@ std::optional<OrderEntry> pipe::parseEntry(StringRef text) {
   return entry;
 }
 
+Order pipe::orderOf(ScheduleOp schedule) {
+  Order order;
+  if (!schedule.getOrder())
+    return order;
+  for (auto row : schedule.getOrder()->getAsRange<ArrayAttr>()) {
+    order.emplace_back();
+    for (auto entry : row.getAsRange<StringAttr>())
+      order.back().push_back(entry.str());
+  }
+  return order;
+}
+
 Order pipe::orderOf(StringRef algorithm, int64_t ranks, int64_t microBatches) {
   if (algorithm == "zb1p")
     return orderZb1p(ranks, microBatches);

@@ -16,6 +16,8 @@
 
 namespace hadal::pipe {
 
+class ScheduleOp;
+
 using RankOrder = std::vector<std::string>;
 /// By rank.
 using Order = std::vector<RankOrder>;
@@ -65,6 +67,8 @@ Order orderDualPipe(int64_t ranks, int64_t microBatches);
 Order orderDualPipeV(int64_t ranks, int64_t microBatches);
 /// Of the algorithm of that name.
 Order orderOf(llvm::StringRef algorithm, int64_t ranks, int64_t microBatches);
+/// Of a schedule that was expanded; else empty.
+Order orderOf(ScheduleOp schedule);
 
 /// The row of a rank with `behind` ranks behind it in 1F1B and what follows its rhythm;
 /// `backward(i)` writes the backward part of micro-batch i.

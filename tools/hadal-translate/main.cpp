@@ -4,6 +4,7 @@
 
 #include "codegen/Bundle/ExportBundle.h"
 #include "frontend/ExportManifest.h"
+#include "passes/Schedule/ExportOrder.h"
 #include "tools/support/CommandLine.h"
 #include "tools/support/Dialects.h"
 #include "tools/support/Import.h"
@@ -27,7 +28,8 @@ struct Flags {
       cl::values(clEnumValN(Action::ImportModel, "import-model", "config.json to a module"),
                  clEnumValN(Action::ExportBundle, "export-bundle", "lowered module to a bundle"),
                  clEnumValN(Action::ExportManifest, "export-manifest", "module to its weights"),
-                 clEnumValN(Action::ExportSchedule, "export-schedule", "not supported yet"),
+                 clEnumValN(Action::ExportSchedule, "export-schedule",
+                            "module to the order of its ranks' chunks and transfers"),
                  clEnumValN(Action::ExportPtx, "export-ptx", "not supported yet")),
       cl::cat(options())};
   cl::opt<std::string> input{cl::Positional, cl::desc("<input file>"), cl::Required,
@@ -41,9 +43,9 @@ struct Flags {
 
 int translate(const Flags &flags, MLIRContext &context) {
   OneLineDiagnostics diagnostics(context);
-  if (flags.action == Action::ExportSchedule || flags.action == Action::ExportPtx)
-    return refuse("--export-schedule, --export-ptx: not supported yet; supported: --import-model, "
-                  "--export-bundle, --export-manifest");
+  if (flags.action == Action::ExportPtx)
+    return refuse("--export-ptx: not supported yet; supported: --import-model, --export-bundle, "
+                  "--export-manifest, --export-schedule");
   bool import = flags.action == Action::ImportModel;
   OwningOpRef<ModuleOp> module = import ? flags.import.import(context, flags.input, flags.dryRun)
                                         : loadModule(flags.input, context);
@@ -54,6 +56,8 @@ int translate(const Flags &flags, MLIRContext &context) {
       return exportManifest(*module, os);
     if (flags.action == Action::ExportBundle)
       return exportBundle(*module, os);
+    if (flags.action == Action::ExportSchedule)
+      return pipe::exportOrder(*module, os);
     module->print(os);
     return success();
   });
