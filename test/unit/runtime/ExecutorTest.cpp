@@ -111,13 +111,21 @@ std::unique_ptr<bundle::BundleT> pingPong(std::int64_t received = 16) {
   return table;
 }
 
+/// What launches do instead of their kernels.
+void setKernel(Executor &program, const Executor::Pace &kernel) {
+  program.setPace([kernel](const bundle::Instruction &instruction) {
+    if (instruction.opcode() == Opcode::launch)
+      kernel(instruction);
+  });
+}
+
 TEST(Executor, EventsAndTransfersKeepTheOrder) {
   const Made made(*pingPong());
   const auto thrown = onRanks(*made, 2, [&](TestRank &rank) {
     Executor program(rank.store, rank.pool, "gradients", rank.links);
     const bool first = rank.links.rank() == 0;
     const View &buffer = program.view(first ? "x" : "z");
-    program.setPace([&](const bundle::Instruction &instruction, std::int64_t, std::int64_t) {
+    setKernel(program, [&](const bundle::Instruction &instruction) {
       for (std::int64_t i = 0; i < buffer.elements; ++i)
         if (first)
           buffer.as<float>()[i] = float(100 * instruction.micro_batch() + i);
@@ -141,7 +149,7 @@ TEST(Executor, KeepsWhatStreamsDidWhen) {
   const Made made(*pingPong());
   onRanks(*made, 2, [&](TestRank &rank) {
     Executor program(rank.store, rank.pool, "gradients", rank.links);
-    program.setPace([](const bundle::Instruction &, std::int64_t, std::int64_t) {});
+    setKernel(program, [](const bundle::Instruction &) {});
     program.run();
     EXPECT_TRUE(program.spans(kCompute).empty());
     program.keepSpans(true);
@@ -163,7 +171,7 @@ TEST(Executor, AFailureNamesRankStepInstructionAndShapes) {
   const Made made(*pingPong(15));
   const auto thrown = onRanks(*made, 2, [&](TestRank &rank) {
     Executor program(rank.store, rank.pool, "gradients", rank.links);
-    program.setPace([](const bundle::Instruction &, std::int64_t, std::int64_t) {});
+    setKernel(program, [](const bundle::Instruction &) {});
     program.run(7);
   });
   EXPECT_THAT(thrown[1], HasSubstr("rank 1: step 7: program gradients: instruction 0 (receive from "
@@ -177,7 +185,7 @@ TEST(Executor, AFailedLaunchGetsTheOtherStreamsOut) {
   const auto thrown = onRanks(*made, 2, [&](TestRank &rank) {
     Executor program(rank.store, rank.pool, "gradients", rank.links);
     const bool first = rank.links.rank() == 0;
-    program.setPace([&](const bundle::Instruction &i, std::int64_t, std::int64_t) {
+    setKernel(program, [&](const bundle::Instruction &i) {
       if (first && i.micro_batch() == 3)
         throw RunError("this kernel does not work");
     });
@@ -245,18 +253,17 @@ TEST(Executor, RowsGoAndComeBackInMemoryOfTheirSize) {
     const bool first = rank.links.rank() == 0;
     fillRoutes(program, first);
     std::uint64_t most = 0;
-    program.setPace(
-        [&](const bundle::Instruction &instruction, std::int64_t received, std::int64_t routed) {
-          if (instruction.opcode() != Opcode::launch)
-            return; // an exchange, which is done besides
-          EXPECT_EQ(first ? 5 : 3, received);
-          EXPECT_EQ(first ? 6 : 6, routed);
-          most = rank.store.memory().current()[std::size_t(MemoryUse::Activations)];
-        });
+    setKernel(program, [&](const bundle::Instruction &) {
+      most = rank.store.memory().current()[std::size_t(MemoryUse::Activations)];
+    });
+    program.keepSpans(true);
     const std::uint64_t before = rank.store.memory().current()[std::size_t(MemoryUse::Activations)];
     for (int run = 0; run < 2; ++run) {
       std::fill_n(program.view("back").as<float>(), 64, 0.0f);
       program.run(run);
+      ASSERT_EQ(1u, program.exchanges().size());
+      EXPECT_EQ(first ? 5 : 3, program.exchanges()[0].received);
+      EXPECT_EQ(6, program.exchanges()[0].routed);
       // In the order they were sent.
       for (int i = 0; i < 4; ++i) {
         const int token = program.view("token").as<std::int32_t>()[i];
@@ -276,7 +283,7 @@ TEST(Executor, MoreRowsThanThereIsRoomForAreRefused) {
   const auto thrown = onRanks(*made, 2, [&](TestRank &rank) {
     Executor program(rank.store, rank.pool, "gradients", rank.links);
     fillRoutes(program, rank.links.rank() == 0);
-    program.setPace([](const bundle::Instruction &, std::int64_t, std::int64_t) {});
+    setKernel(program, [](const bundle::Instruction &) {});
     program.run(2);
   });
   EXPECT_THAT(thrown[0], HasSubstr("rank 0: step 2: program gradients: instruction 1 (allocate), "
@@ -338,7 +345,7 @@ TEST(Executor, CollectivesOfAnUpdate) {
     for (std::int64_t i = me * kWindow; i < std::min(kElements, (me + 1) * kWindow); ++i)
       weight[i] = float(i + me);
     program.view("counts.0").as<std::int64_t>()[1] = me + 1;
-    program.setPace([&](const bundle::Instruction &, std::int64_t, std::int64_t) {
+    setKernel(program, [&](const bundle::Instruction &) {
       program.view("blocks").as<double>()[0] = 1 + me;
       program.view("blocks").as<double>()[1] = 1e-17;
     });
