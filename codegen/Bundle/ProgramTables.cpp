@@ -4,6 +4,7 @@
 
 #include "codegen/Bundle/Tables.h"
 #include "dialects/Pipe/Stored.h"
+#include "runtime/program/Terms.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -246,9 +247,12 @@ private:
   LogicalResult fill(pipe::ReduceScatterOp op, bundle::InstructionT &made) {
     made.group = int32_t(out.groups.add(op.getGroup()));
     for (auto [sum, terms] : llvm::enumerate(op.getSums().getAsRange<ArrayAttr>()))
-      for (auto term : terms.getAsRange<ArrayAttr>())
-        made.terms.emplace_back(uint32_t(sum), uint32_t(cast<IntegerAttr>(term[0]).getInt()),
-                                uint32_t(cast<IntegerAttr>(term[1]).getInt()));
+      for (auto term : terms.getAsRange<ArrayAttr>()) {
+        auto number = [&](size_t i) { return uint32_t(cast<IntegerAttr>(term[i]).getInt()); };
+        bool parked = term.size() == 1;
+        made.terms.emplace_back(uint32_t(sum), parked ? rt::kParkedTerm : number(0),
+                                number(parked ? 0 : 1));
+      }
     if (failed(addParameter(op, op.getParameter(), made)))
       return failure();
     return opcode(bundle::Opcode::reduce_scatter, made);

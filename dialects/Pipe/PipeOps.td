@@ -228,7 +228,7 @@ def Pipe_FreeOp : Pipe_Instruction<"free"> {
 
 //===- Between all that hold a parameter ------------------------------------------------------------------------------===//
 
-def Pipe_ReduceScatterOp : Pipe_Instruction<"reduce_scatter"> {
+def Pipe_ReduceScatterOp : Pipe_Instruction<"reduce_scatter", [AttrSizedOperandSegments]> {
   let summary = "sums a gradient over all that hold its parameter, each its shard";
   let description = [{
     `accumulators`: what this rank has of the gradient. `sums` lists, the same on all ranks, which accumulators are added in
@@ -236,13 +236,18 @@ def Pipe_ReduceScatterOp : Pipe_Instruction<"reduce_scatter"> {
     a and h over the replicas of the group ascending, then over h, then over a; element by element in f32 (DESIGN's
     contract: halves, replicas, second accumulators). `shard` is this rank's window of the result.
 
-    C1: `sums` names ranks of the group.
+    `parked`: windows that reduce_scatters of the same group left before. sums[a][h] = [index among them] adds that window
+    of the rank itself. A rank may have no accumulators: it takes part for its window.
+
+    C1: `sums` names ranks of the group, and parked windows that are there.
   }];
-  let arguments = (ins Variadic<Pipe_BufferType>:$accumulators, Pipe_BufferType:$shard, Pipe_GroupAttr:$group,
-                       ArrayAttr:$sums, StrAttr:$parameter, I64Attr:$stream);
+  let arguments = (ins Variadic<Pipe_BufferType>:$accumulators, Variadic<Pipe_BufferType>:$parked,
+                       Pipe_BufferType:$shard, Pipe_GroupAttr:$group, ArrayAttr:$sums, StrAttr:$parameter,
+                       I64Attr:$stream);
   let hasVerifier = 1;
   let assemblyFormat = [{
-    `(` $accumulators `)` `to` $shard `group` $group `sums` $sums `parameter` $parameter `stream` $stream attr-dict
+    `(` $accumulators `)` (`parked` `(` $parked^ `)`)? `to` $shard `group` $group `sums` $sums `parameter` $parameter
+    `stream` $stream attr-dict
   }];
 }
 

@@ -193,7 +193,8 @@ LogicalResult FreeOp::verify() { return verifyRows(*this, getBuffer()); }
 
 LogicalResult ReduceScatterOp::verify() {
   auto refuse = [&] { // C1
-    return emitOpError("expects sums as lists of lists of [rank of the group, accumulator]");
+    return emitOpError("expects sums as lists of lists of [rank of the group, accumulator] or "
+                       "[parked shard]");
   };
   for (Attribute sum : getSums()) {
     auto halves = dyn_cast<ArrayAttr>(sum);
@@ -201,10 +202,12 @@ LogicalResult ReduceScatterOp::verify() {
       return refuse();
     for (Attribute half : halves) {
       auto term = dyn_cast<ArrayAttr>(half);
-      if (!term || term.size() != 2 || !llvm::all_of(term, llvm::IsaPred<IntegerAttr>))
+      if (!term || term.empty() || term.size() > 2 ||
+          !llvm::all_of(term, llvm::IsaPred<IntegerAttr>))
         return refuse();
-      int64_t rank = cast<IntegerAttr>(term[0]).getInt();
-      if (rank < 0 || rank >= int64_t(getGroup().getRanks().size()))
+      int64_t first = cast<IntegerAttr>(term[0]).getInt();
+      size_t count = term.size() == 2 ? getGroup().getRanks().size() : getParked().size();
+      if (first < 0 || first >= int64_t(count))
         return refuse();
     }
   }

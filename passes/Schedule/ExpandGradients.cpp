@@ -7,6 +7,7 @@
 #include "passes/Schedule/GradientSums.h"
 #include "passes/Schedule/Order.h"
 #include "passes/Schedule/Overlap.h"
+#include "passes/Schedule/ParkedSums.h"
 
 #include "mlir/IR/Remarks.h"
 
@@ -98,21 +99,22 @@ public:
                 int64_t rank)
       : expansion(expansion), components(expansion.components), layout(expansion.layout),
         schedule(schedule), stages(stages), holders(holders), costs(costs), rank(rank),
-        builder(
-            components, source, layout,
-            {kGradientsProgram, rank, layout.microBatches, /*stages=*/true, &stages, &holders}) {}
+        builder(components, source, layout,
+                {kGradientsProgram, rank, layout.microBatches, /*stages=*/true, &stages, &holders}),
+        sums(components, holders, stages, rank, builder) {}
 
   LogicalResult run() {
     auto order = cast<ArrayAttr>((*schedule.getOrder())[unsigned(rank)]);
-    for (auto text : order.getAsRange<StringAttr>()) {
+    for (auto [index, text] : llvm::enumerate(order.getAsRange<StringAttr>())) {
       std::optional<OrderEntry> entry = parseEntry(text.getValue());
       if (!entry || !isLegal(*entry))
         return refuse(text.getValue());
-      if (failed(entry->batch.empty() ? chunk(text.getValue(), entry->parts)
+      if (failed(entry->batch.empty() ? chunk(text.getValue(), entry->parts, int64_t(index))
                                       : transfer(entry->batch)))
         return failure();
     }
     builder.beginChunk({});
+    sums.finish();
     if (failed(addGradientSums(components, holders, rank, layout, builder)))
       return failure();
     builder.finish();
@@ -152,13 +154,17 @@ private:
   }
 
   /// One part, or an overlapped pair.
-  LogicalResult chunk(StringRef text, ArrayRef<OrderPart> parts) {
+  LogicalResult chunk(StringRef text, ArrayRef<OrderPart> parts, int64_t entry) {
     builder.beginChunk(text);
+    sums.before(entry);
     bool pair = parts.size() == 2 && parts[0].what == 'F' && parts[1].what != 'F';
     for (auto [step, microBatch] :
-         pair &&layout.overlap != "none" ? interleaved(parts[0], parts[1]) : inTurn(parts))
+         pair &&layout.overlap != "none" ? interleaved(parts[0], parts[1]) : inTurn(parts)) {
       if (failed(builder.step(step, components.phaseOf(step), microBatch)))
         return failure();
+      sums.behind(step, entry);
+    }
+    sums.after(entry);
     for (const OrderPart &part : parts)
       if ((part.what == 'B' || part.what == 'W') && failed(outputs(part)))
         return failure();
@@ -236,6 +242,7 @@ private:
   const PairCosts &costs;
   int64_t rank;
   ProgramBuilder builder;
+  ParkedSums sums;
   std::map<std::pair<int64_t, int64_t>, std::vector<OverlapSlot>> overlaps;
 };
 

@@ -81,14 +81,16 @@ private:
   /// Who holds what is read off the program of the gradients.
   LogicalResult findHolders() {
     for (auto &[name, source] : sources) {
-      if (!schedules.contains(name))
+      ScheduleOp schedule = schedules.lookup(name);
+      if (!schedule)
         continue;
       FailureOr<Stages> cut =
           Stages::of(source, layout.stages(), components, /*phases=*/true, early);
       if (failed(cut))
         return failure();
       training = std::move(*cut);
-      FailureOr<HolderTable> table = HolderTable::of(training, layout, components);
+      FailureOr<HolderTable> table =
+          HolderTable::of(training, layout, components, FirstHalves(orderOf(schedule), layout));
       if (failed(table))
         return failure();
       holders = std::move(*table);

@@ -17,6 +17,7 @@ public:
       : components(components), holders(holders), rank(rank), layout(layout), builder(builder) {}
 
   LogicalResult run() {
+    awaitParked();
     if (failed(addHere()))
       return failure();
     for (auto &[name, holder] : holders.all())
@@ -67,14 +68,30 @@ private:
     return success();
   }
 
+  SmallVector<Value> parkedOf(StringRef name, const Holders &holder) {
+    SmallVector<Value> parked;
+    if (holder.parks && holder.has(rank))
+      for (const std::string &storage : holders.parkedOf(name))
+        parked.push_back(builder.stored(StorageKind::Gradient, storage, holder.windowType()));
+    return parked;
+  }
+
+  /// Sums of one group are made one behind the other, so that all members make them in one order.
+  void awaitParked() {
+    SmallVector<Value> all;
+    for (auto &[name, holder] : holders.all())
+      all.append(parkedOf(name, holder));
+    builder.await(all);
+  }
+
   void reduce(StringRef name, const Holders &holder) {
     SmallVector<Value> accumulators;
     for (const std::string &storage : holders.storagesOf(name, rank))
       accumulators.push_back(builder.stored(StorageKind::Gradient, storage, holder.type));
     BufferOp shard = builder.stored(StorageKind::Gradient, name, holder.windowType(), holder.group);
     OpBuilder &at = builder.end();
-    ReduceScatterOp::create(at, shard.getLoc(), accumulators, shard, holder.group,
-                            holders.sumsOf(name, at), name, /*stream=*/0);
+    ReduceScatterOp::create(at, shard.getLoc(), accumulators, parkedOf(name, holder), shard,
+                            holder.group, holders.sumsOf(name, at), name, /*stream=*/0);
   }
 
   void count(StringRef state, GroupAttr group) {

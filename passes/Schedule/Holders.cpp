@@ -22,10 +22,28 @@ static std::pair<std::string, std::string> split(StringRef accumulator) {
   return {accumulator.take_front(at).str(), accumulator.drop_front(at).str()};
 }
 
+/// Whether the first half is parked: where that takes less than second accumulators. On a rank with
+/// a of the s accumulators of a half they are a times the tensor, parked shards s / count.
+static void decide(Holders &holders, const FirstHalves &halves) {
+  std::vector<Accumulator> &all = holders.accumulators;
+  llvm::DenseMap<int64_t, int64_t> own; // by rank
+  for (const Accumulator &accumulator : all) {
+    if (!halves.of(accumulator.stage))
+      return;
+    ++own[accumulator.rank];
+  }
+  for (auto [rank, count] : own)
+    if (int64_t(all.size()) >= count * holders.count)
+      return;
+  holders.parks = true;
+  llvm::erase_if(all, [](const Accumulator &accumulator) { return accumulator.half == 1; });
+}
+
 FailureOr<HolderTable> HolderTable::of(const Stages &stages, const RankLayout &layout,
-                                       Components &components) {
+                                       Components &components, FirstHalves halves) {
   HolderTable table;
   table.layout = layout;
+  table.halves = std::move(halves);
   MLIRContext *context = nullptr;
   for (int64_t stage = 0; stage < int64_t(stages.size()); ++stage) {
     for (Operation *step : stages[stage].weights)
@@ -110,6 +128,11 @@ void HolderTable::complete(StringRef name, Holders &holders, MLIRContext *contex
   auto blocks = llvm::divideCeil(uint64_t(elements), uint64_t(kNormBlock));
   auto each = llvm::divideCeil(blocks, uint64_t(holders.count));
   holders.window = std::min(int64_t(each) * kNormBlock, elements);
+  decide(holders, halves);
+}
+
+bool HolderTable::parks() const {
+  return llvm::any_of(parameters, [](const auto &entry) { return entry.second.parks; });
 }
 
 const Holders *HolderTable::find(StringRef parameter) const {
@@ -119,8 +142,10 @@ const Holders *HolderTable::find(StringRef parameter) const {
 
 std::string HolderTable::storageOf(StringRef accumulator, int64_t half, int64_t rank) const {
   auto [name, suffix] = split(accumulator);
-  std::string usual = name + suffix + (half ? kSecondHalf.str() : "");
   const Holders *holders = find(name);
+  if (holders && holders->parks)
+    half = 0;
+  std::string usual = name + suffix + (half ? kSecondHalf.str() : "");
   if (!holders)
     return usual;
   for (const Accumulator &first : holders->accumulators)
@@ -141,7 +166,9 @@ ArrayAttr HolderTable::sumsOf(StringRef parameter, Builder &builder) const {
   const Holders &holders = *find(parameter);
   llvm::DenseMap<int64_t, int64_t> counts; // accumulators by rank
   llvm::MapVector<StringRef, SmallVector<Attribute>> sums;
-  for (const Accumulator &each : holders.accumulators) {
+  for (auto [index, each] : llvm::enumerate(holders.accumulators)) {
+    if (holders.parks)
+      sums[each.suffix].push_back(builder.getI64ArrayAttr(int64_t(index)));
     auto place = llvm::find(holders.group.getRanks(), each.rank) - holders.group.getRanks().begin();
     sums[each.suffix].push_back(builder.getI64ArrayAttr({int64_t(place), counts[each.rank]++}));
   }
@@ -149,4 +176,11 @@ ArrayAttr HolderTable::sumsOf(StringRef parameter, Builder &builder) const {
   for (auto &[suffix, terms] : sums)
     lists.push_back(builder.getArrayAttr(terms));
   return builder.getArrayAttr(lists);
+}
+
+SmallVector<std::string> HolderTable::parkedOf(StringRef parameter) const {
+  SmallVector<std::string> names;
+  for (const Accumulator &each : find(parameter)->accumulators)
+    names.push_back((parameter + each.suffix + kParked).str());
+  return names;
 }

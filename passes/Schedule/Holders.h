@@ -6,7 +6,7 @@
 #ifndef HADAL_PASSES_SCHEDULE_HOLDERS_H
 #define HADAL_PASSES_SCHEDULE_HOLDERS_H
 
-#include "passes/Schedule/RankLayout.h"
+#include "passes/Schedule/FirstHalves.h"
 #include "passes/Schedule/Stages.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -27,6 +27,9 @@ struct Holders {
   mlir::RankedTensorType type; ///< of what one rank holds
   std::vector<Accumulator> accumulators;
   int64_t window = 0; ///< elements of a shard; all where count is 1
+  /// The first half is summed when it is complete, each member keeps its shard of that, and the
+  /// second half goes to the same accumulators; those of half 1 are not listed then.
+  bool parks = false;
 
   bool has(int64_t rank) const { return llvm::is_contained(group.getRanks(), rank); }
   bool sharded() const { return count > 1; }
@@ -41,7 +44,7 @@ class HolderTable {
 public:
   /// Reports accumulators that cannot be summed in one order.
   static llvm::FailureOr<HolderTable> of(const Stages &stages, const RankLayout &layout,
-                                         Components &components);
+                                         Components &components, FirstHalves halves);
 
   /// Null for what nobody trains.
   const Holders *find(llvm::StringRef parameter) const;
@@ -51,8 +54,14 @@ public:
   /// storage of the gradient itself.
   std::string storageOf(llvm::StringRef accumulator, int64_t half, int64_t rank) const;
   llvm::SmallVector<std::string> storagesOf(llvm::StringRef parameter, int64_t rank) const;
-  /// `sums` of pipe.reduce_scatter.
+  /// `sums` of pipe.reduce_scatter: of what is there at the end.
   mlir::ArrayAttr sumsOf(llvm::StringRef parameter, mlir::Builder &builder) const;
+  /// Where a parameter that parks keeps the sums of its first halves: one storage each of its
+  /// accumulators.
+  llvm::SmallVector<std::string> parkedOf(llvm::StringRef parameter) const;
+  /// Whether any does.
+  bool parks() const;
+  const FirstHalves &firstHalves() const { return halves; }
   /// The groups that count tokens in one state (`counts.3`), in program order.
   const NamedVector<GroupAttr> &counts() const { return states; }
 
@@ -62,6 +71,7 @@ private:
   void complete(llvm::StringRef name, Holders &holders, mlir::MLIRContext *context) const;
 
   RankLayout layout;
+  FirstHalves halves;
   NamedVector<Holders> parameters;
   NamedVector<GroupAttr> states;
 };

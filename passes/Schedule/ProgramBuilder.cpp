@@ -18,6 +18,8 @@ static SmallVector<StringRef> streamsOf(const RankLayout &layout, const Target &
     names.push_back("experts");
   if (target.stages && layout.ranks > 1)
     names.push_back("pipeline");
+  if (target.holders && target.holders->parks())
+    names.push_back("sums");
   return names;
 }
 
@@ -28,7 +30,8 @@ ProgramBuilder::ProgramBuilder(Components &components, func::FuncOp source,
       streams(instructions, unsigned(streamsOf(layout, target).size())) {
   OpBuilder builder(source);
   SmallVector<StringRef> names = streamsOf(layout, target);
-  transfersStream = unsigned(names.size()) - 1;
+  sumsStream = unsigned(names.size()) - 1;
+  transfersStream = unsigned(llvm::find(names, "pipeline") - names.begin());
   std::string symbol = target.name.str();
   if (target.rank > 0)
     symbol += "." + std::to_string(target.rank);
@@ -212,6 +215,22 @@ LogicalResult ProgramBuilder::transfer(ArrayRef<Transfer> batch) {
   return success();
 }
 
+void ProgramBuilder::park(BufferOp accumulator, BufferOp shard, GroupAttr group, ArrayAttr sums,
+                          StringRef parameter) {
+  SmallVector<Value> accumulators;
+  if (accumulator)
+    accumulators.push_back(accumulator);
+  Value written = shard;
+  streams.before(sumsStream, accumulators, written);
+  auto sum = ReduceScatterOp::create(instructions, shard.getLoc(), accumulators, ValueRange(),
+                                     shard, group, sums, parameter, sumsStream);
+  streams.after(sumsStream, sum, accumulators, written);
+  if (!accumulator)
+    return;
+  auto zero = ZeroOp::create(instructions, shard.getLoc(), accumulator, sumsStream);
+  streams.after(sumsStream, zero, {}, accumulators);
+}
+
 LogicalResult ProgramBuilder::output(OutputOp output, int64_t microBatch) {
   BufferOp buffer = dataOf(output.getValue(), microBatch);
   if (!buffer)
@@ -243,7 +262,7 @@ static bool startsAtZero(BufferOp buffer) {
          (name.starts_with(kCountsState) || name == kSquaresState);
 }
 
-/// Before everything else on the stream that computes; nothing of another stream touches them.
+/// Before everything else on the stream that computes; other streams touch them behind that.
 void ProgramBuilder::zeroAccumulators() {
   if (!lastBuffer)
     return;

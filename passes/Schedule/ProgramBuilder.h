@@ -19,6 +19,8 @@ namespace hadal::pipe {
 constexpr llvm::StringLiteral kGradientsProgram = "gradients", kTokens = "tokens";
 /// Suffix of the accumulators of the second half of the micro-batches.
 constexpr llvm::StringLiteral kSecondHalf = "#half1";
+/// Suffix of this rank's shard of the first half's sum.
+constexpr llvm::StringLiteral kParked = "#parked";
 /// States that count the tokens of experts, and the one of the gradient norm's square.
 constexpr llvm::StringLiteral kCountsState = "counts.", kSquaresState = "gradient_squares";
 
@@ -54,6 +56,12 @@ public:
               llvm::StringRef parameter = {});
   /// Sends and receives that are committed together. Fails where a value is not there.
   llvm::LogicalResult transfer(llvm::ArrayRef<Transfer> batch);
+  /// Sums what all holders have in an accumulator into their shards, on a stream beside what
+  /// computes, and zeroes it. `accumulator`: null on a rank that has none.
+  void park(BufferOp accumulator, BufferOp shard, GroupAttr group, mlir::ArrayAttr sums,
+            llvm::StringRef parameter);
+  /// What computes goes on when these are there.
+  void await(mlir::ValueRange buffers) { streams.before(/*stream=*/0, buffers, {}); }
   /// What follows belongs to this chunk of the rank's order; to none if empty.
   void beginChunk(llvm::StringRef chunk);
   /// Called once, at the end: zeroes what is added to, frees rows, writes attributes.
@@ -115,7 +123,7 @@ private:
   ProgramOp program;
   mlir::OpBuilder instructions;
   StreamOrder streams;
-  unsigned transfersStream = 0;
+  unsigned transfersStream = 0, sumsStream = 0;
   int64_t batches = 0;
   llvm::SmallVector<std::string> chunks;
   mlir::IntegerAttr chunk; ///< of the instructions that follow

@@ -29,11 +29,12 @@ namespace {
 
 /// The terms of a sum, flat: where each source's values lie, and where partial sums end.
 struct Source {
-  int rank;
+  int rank; // kParked: of the rank itself
   std::uint32_t slot;
   bool endsTerm, endsSum;
 };
 
+constexpr int kParked = -1;
 constexpr std::int64_t kBlock = 1024;         // partial sums stay in the first cache
 constexpr std::int64_t kPiece = 256 * kBlock; // elements of a message
 static_assert(kPiece % kBlock == 0, "messages hold whole blocks");
@@ -43,11 +44,15 @@ static_assert(kPiece % kBlock == 0, "messages hold whole blocks");
 static std::vector<Source> sourcesOf(const ShardedSum &sum) {
   std::vector<Source> sources;
   for (const std::vector<SumTerm> &terms : sum.sums)
-    for (std::size_t t = 0; t < terms.size(); ++t)
+    for (std::size_t t = 0; t < terms.size(); ++t) {
+      const bool endsSum = t + 1 == terms.size();
+      if (terms[t].ranks.empty())
+        sources.push_back({kParked, terms[t].slot, true, endsSum});
       for (std::size_t r = 0; r < terms[t].ranks.size(); ++r) {
-        bool last = r + 1 == terms[t].ranks.size();
-        sources.push_back({terms[t].ranks[r], terms[t].slot, last, last && t + 1 == terms.size()});
+        const bool last = r + 1 == terms[t].ranks.size();
+        sources.push_back({terms[t].ranks[r], terms[t].slot, last, last && endsSum});
       }
+    }
   return sources;
 }
 
@@ -93,17 +98,25 @@ static void addPiece(ThreadPool *pool, const std::vector<Source> &sources,
     add(0, blocks, 0);
 }
 
-void reduceScatter(const Lane &lane, const ShardedSum &sum,
-                   const std::vector<const float *> &accumulators, float *shard) {
+static void checkSlots(const std::vector<Source> &sources, int rank, const Summands &own) {
+  for (const Source &source : sources) {
+    const bool parked = source.rank == kParked;
+    const std::size_t count = (parked ? own.parked : own.accumulators).size();
+    if ((parked || source.rank == rank) && source.slot >= count)
+      throw RunError("a sum names " + std::string(parked ? "parked window " : "accumulator ") +
+                     std::to_string(source.slot) + " of " + std::to_string(count));
+  }
+}
+
+void reduceScatter(const Lane &lane, const ShardedSum &sum, const Summands &own, float *shard) {
   const int rank = lane.transport.rank();
   const std::size_t me = placeOf(sum.members, rank), n = sum.members.size();
   const std::vector<Source> sources = sourcesOf(sum);
-  for (const Source &source : sources)
-    if (source.rank == rank && source.slot >= accumulators.size())
-      throw RunError("a sum names accumulator " + std::to_string(source.slot) + " of " +
-                     std::to_string(accumulators.size()));
-  const auto others = std::uint64_t(std::count_if(
-      sources.begin(), sources.end(), [&](const Source &source) { return source.rank != rank; }));
+  checkSlots(sources, rank, own);
+  const auto others =
+      std::uint64_t(std::count_if(sources.begin(), sources.end(), [&](const Source &source) {
+        return source.rank != rank && source.rank != kParked;
+      }));
   const std::int64_t piece = std::min(kPiece, sum.window);
   auto *staging =
       reinterpret_cast<float *>(lane.staging.room(others * std::uint64_t(piece) * sizeof(float)));
@@ -116,14 +129,18 @@ void reduceScatter(const Lane &lane, const ShardedSum &sum,
     float *next = staging;
     const std::int64_t count = within(me);
     for (const Source &source : sources) {
+      if (source.rank == kParked) {
+        values.push_back(own.parked[source.slot] + at);
+        continue;
+      }
       if (source.rank == rank) {
-        const float *own = accumulators[source.slot] + at;
-        values.push_back(own + std::int64_t(me) * sum.window);
+        const float *whole = own.accumulators[source.slot] + at;
+        values.push_back(whole + std::int64_t(me) * sum.window);
         for (std::size_t step = 1; step < n; ++step) {
           const std::size_t to = (me + step) % n;
           if (within(to) > 0)
             requests.push_back(lane.transport.send(sum.members[to], lane.channel,
-                                                   own + std::int64_t(to) * sum.window,
+                                                   whole + std::int64_t(to) * sum.window,
                                                    std::uint64_t(within(to)) * sizeof(float)));
         }
         continue;

@@ -24,7 +24,8 @@ struct Lane {
   ThreadPool *pool = nullptr;
 };
 
-/// A part of a sum: accumulator `slot` of each of `ranks`, added in that order.
+/// A part of a sum: accumulator `slot` of each of `ranks`, added in that order. Without ranks: this
+/// rank's window number `slot` of what it has parked.
 struct SumTerm {
   std::vector<int> ranks;
   std::uint32_t slot = 0;
@@ -38,10 +39,14 @@ struct ShardedSum {
   std::int64_t elements = 0, window = 0;
 };
 
-/// `accumulators`: by slot, each of `elements` values; `shard`: this rank's window, which may lie
-/// in an accumulator at its own place. Elements behind the end stay as they are.
-void reduceScatter(const Lane &lane, const ShardedSum &sum,
-                   const std::vector<const float *> &accumulators, float *shard);
+/// What a rank adds to a sum: by slot, accumulators of `elements` values, and parked windows.
+struct Summands {
+  std::vector<const float *> accumulators, parked;
+};
+
+/// `shard`: this rank's window, which may lie in an accumulator at its own place. Elements behind
+/// the end stay as they are.
+void reduceScatter(const Lane &lane, const ShardedSum &sum, const Summands &own, float *shard);
 
 /// Every member's window of `window` elements of `width` bytes to all members.
 void allGather(const Lane &lane, const std::vector<int> &members, void *whole,

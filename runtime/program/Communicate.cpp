@@ -3,6 +3,7 @@
 // See Executor.h: instructions that concern other ranks, and memory that routing sizes.
 
 #include "runtime/program/Executor.h"
+#include "runtime/program/Terms.h"
 #include "runtime/support/Error.h"
 
 #include "runtime/transport/Collectives.h"
@@ -134,10 +135,11 @@ void Executor::communicate(Stream &stream, const Step &step) {
   case Step::GatherRows:
     return moveRows(lane, step);
   case Step::ReduceScatter: {
-    std::vector<const float *> accumulators;
+    Summands own;
     for (std::uint32_t i = 0; i < last; ++i)
-      accumulators.push_back(operand(i).as<float>());
-    return reduceScatter(lane, sums[step.plan], accumulators, operand(last).as<float>());
+      (i < accumulatorsOf(instruction) ? own.accumulators : own.parked)
+          .push_back(operand(i).as<float>());
+    return reduceScatter(lane, sums[step.plan], own, operand(last).as<float>());
   }
   case Step::AllGather: {
     const ShardedSum &sum = sums[step.plan];

@@ -4,6 +4,7 @@
 
 #include "runtime/program/Executor.h"
 #include "runtime/program/Layout.h"
+#include "runtime/program/Terms.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -279,18 +280,24 @@ Executor::Step Executor::prepareSum(const bundle::Instruction &instruction, std:
   sum.members = grid->members(group, links.rank());
   if (grid->position(group, links.rank()) < 0)
     throw InputError(bundle.path(), instructionAt(index) + ": its group has other ranks only");
-  sum.elements = buffers[instruction.operands()->Get(0)].elements;
-  const auto holders = std::int64_t(sum.members.size());
-  constexpr std::int64_t kNormBlock = 65536; // shards end at block borders
-  const std::int64_t blocks = (sum.elements + kNormBlock - 1) / kNormBlock;
-  sum.window = std::min((blocks + holders - 1) / holders * kNormBlock, sum.elements);
+  const bool scatters = instruction.opcode() == Opcode::reduce_scatter;
+  const std::uint32_t accumulators = scatters ? accumulatorsOf(instruction) : 1;
+  sum.elements = accumulators
+                     ? buffers[instruction.operands()->Get(0)].elements
+                     : heldElements(bundle.table(), group, instruction.parameters()->Get(0));
+  sum.window = windowOf(sum.elements, std::int64_t(sum.members.size()));
   const std::size_t replicas = sum.members.size() / countOf(group.pipeline_ranks());
   for (std::uint32_t t = 0; t < countOf(instruction.terms()); ++t) {
     const bundle::Term &term = *instruction.terms()->Get(t);
-    if (term.rank() >= countOf(group.pipeline_ranks()) || term.sum() > sum.sums.size())
+    const bool parked = term.rank() == kParkedTerm;
+    if ((!parked && term.rank() >= countOf(group.pipeline_ranks())) || term.sum() > sum.sums.size())
       throw InputError(bundle.path(), instructionAt(index) + ": a term of its sum is out of range");
     if (term.sum() == sum.sums.size())
       sum.sums.emplace_back();
+    if (parked) {
+      sum.sums[term.sum()].push_back({{}, term.slot()});
+      continue;
+    }
     const auto first = sum.members.begin() + std::ptrdiff_t(term.rank() * replicas);
     sum.sums[term.sum()].push_back(
         {std::vector<int>(first, first + std::ptrdiff_t(replicas)), term.slot()});

@@ -4,6 +4,7 @@
 
 #include "runtime/program/RowMemory.h"
 
+#include "runtime/program/Terms.h"
 #include "runtime/program/Uses.h"
 
 #include <algorithm>
@@ -212,14 +213,15 @@ std::uint64_t RowMemory::stagingOf(const bundle::Instruction &instruction) const
             ? data
             : data / std::max<std::int64_t>(1, table.training()->expert_parallel());
     // One source for each term and replica; this rank's own are not staged.
-    const auto others = std::uint64_t(sizeOf(instruction.terms())) * std::uint64_t(replicas);
-    std::uint64_t own = 0;
-    for (std::uint32_t t = 0; t < sizeOf(instruction.terms()); ++t)
-      own += group.pipeline_ranks()->Get(instruction.terms()->Get(t)->rank()) == program.rank();
+    std::uint64_t others = 0;
+    for (const bundle::Term *term : *instruction.terms())
+      if (term->rank() != kParkedTerm)
+        others +=
+            std::uint64_t(replicas) - (group.pipeline_ranks()->Get(term->rank()) == program.rank());
     constexpr std::uint64_t kPiece = 1u << 18; // elements, as the runtime sums them
     const std::uint64_t window =
         bytesOf(*program.buffers()->Get(instruction.operands()->Get(operands - 1))) / 4;
-    return rounded((others - own) * std::min(window, kPiece) * 4);
+    return rounded(others * std::min(window, kPiece) * 4);
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/program/ValidateRules.h"
 
+#include "runtime/program/Terms.h"
 #include "runtime/program/Uses.h"
 #include "runtime/support/Error.h"
 
@@ -147,7 +148,8 @@ std::string signatureOf(const ProgramSet &set, std::size_t rank,
   if (sizeOf(instruction.terms())) {
     text += " terms";
     for (const bundle::Term *term : *instruction.terms())
-      text += " " + std::to_string(term->sum()) + ":" + std::to_string(term->rank()) + ":" +
+      text += " " + std::to_string(term->sum()) + ":" +
+              (term->rank() == kParkedTerm ? "parked" : std::to_string(term->rank())) + ":" +
               std::to_string(term->slot());
   }
   return text + " on stream " + std::to_string(instruction.stream());

@@ -5,9 +5,10 @@
 #include "runtime/program/VerifyProgram.h"
 
 #include "runtime/program/Bundle.h"
-#include "runtime/program/TableText.h"
+#include "runtime/program/Terms.h"
 #include "runtime/support/Error.h"
 
+#include <algorithm>
 #include <set>
 
 namespace hadal::rt {
@@ -223,10 +224,7 @@ private:
     case Opcode::reduce_scatter:
       expect(operands() >= 1 && countOf(instruction->parameters()) == 1,
              "takes accumulators, a shard and a parameter");
-      expect(operand(operands() - 1).shard_group() == instruction->group(),
-             "sums into buffer " + operand(operands() - 1).name()->str() +
-                 ", which is no shard of its group");
-      return checkTerms(groupAt(instruction->group()));
+      return checkSum(groupAt(instruction->group()));
     case Opcode::all_gather:
       expect(operands() == 1 && countOf(instruction->parameters()) == 1,
              "takes one buffer and a parameter");
@@ -250,19 +248,43 @@ private:
     }
   }
 
-  void checkTerms(const bundle::Group &group) const {
-    std::int64_t sum = -1;
-    expect(countOf(instruction->terms()) > 0, "sums nothing");
-    for (const bundle::Term *term : *instruction->terms()) {
-      expect(term->rank() < group.pipeline_ranks()->size(), "sums over a rank that is not there");
-      expect(term->sum() == sum || term->sum() == sum + 1, "has sums that are out of order");
-      sum = term->sum();
-      if (group.pipeline_ranks()->Get(term->rank()) == program.rank())
-        expect(term->slot() < operands() - 1, "sums an accumulator that is not there");
-    }
+  void checkSum(const bundle::Group &group) const {
     for (std::uint32_t i = 0; i < operands(); ++i)
       expect(operand(i).dtype() == DType::f32 && operand(i).rows() == RowCount::fixed,
              "sums something else than f32");
+    const std::uint32_t last = operands() - 1, parked = parkedOf(*instruction);
+    expect(parked <= last, "sums a parked window that is not there");
+    const std::uint32_t accumulators = last - parked;
+    checkTerms(group, accumulators, parked);
+    const std::int64_t elements =
+        accumulators ? elementsOf(operand(0).shape())
+                     : heldElements(table, group, instruction->parameters()->Get(0));
+    const std::int64_t window = windowOf(elements, holdersOf(table, group));
+    auto isWindow = [&](const bundle::Buffer &buffer) {
+      return buffer.shard_group() < 0 && elementsOf(buffer.shape()) == window;
+    };
+    for (std::uint32_t i = accumulators; i < last; ++i)
+      expect(isWindow(operand(i)),
+             "adds buffer " + operand(i).name()->str() + ", which is no window of its tensor");
+    expect(operand(last).shard_group() == instruction->group() || isWindow(operand(last)),
+           "sums into buffer " + operand(last).name()->str() + ", which is no shard of its group");
+  }
+
+  void checkTerms(const bundle::Group &group, std::uint32_t accumulators,
+                  std::uint32_t parked) const {
+    std::int64_t sum = -1;
+    expect(countOf(instruction->terms()) > 0, "sums nothing");
+    for (const bundle::Term *term : *instruction->terms()) {
+      expect(term->sum() == sum || term->sum() == sum + 1, "has sums that are out of order");
+      sum = term->sum();
+      if (term->rank() == kParkedTerm) {
+        expect(term->slot() < parked, "sums a parked window that is not there");
+        continue;
+      }
+      expect(term->rank() < group.pipeline_ranks()->size(), "sums over a rank that is not there");
+      if (group.pipeline_ranks()->Get(term->rank()) == program.rank())
+        expect(term->slot() < accumulators, "sums an accumulator that is not there");
+    }
   }
 
   const bundle::Bundle &table;
@@ -279,6 +301,21 @@ private:
 void verifyProgram(const bundle::Bundle &table, const bundle::Program &program,
                    const std::string &file) {
   ProgramVerifier(table, program, file).run();
+}
+
+std::int64_t heldElements(const bundle::Bundle &table, const bundle::Group &group,
+                          std::uint32_t parameter) {
+  const bundle::Parameter &whole = *table.parameters()->Get(parameter);
+  const std::int64_t elements = elementsOf(whole.shape());
+  return group.scope() == bundle::GroupScope::expert_holders && whole.experts() > 0
+             ? elements / table.training()->expert_parallel()
+             : elements;
+}
+
+std::int64_t windowOf(std::int64_t elements, std::int64_t holders) {
+  constexpr std::int64_t kNormBlock = 65536;
+  const std::int64_t blocks = (elements + kNormBlock - 1) / kNormBlock;
+  return std::min((blocks + holders - 1) / holders * kNormBlock, elements);
 }
 
 std::int64_t holdersOf(const bundle::Bundle &table, const bundle::Group &group) {

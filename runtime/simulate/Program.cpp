@@ -5,7 +5,7 @@
 #include "runtime/simulate/Program.h"
 
 #include "runtime/program/RowMemory.h"
-#include "runtime/program/TableText.h"
+#include "runtime/program/Terms.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -209,13 +209,12 @@ double ProgramRun::exchangeTime(const Part &part, const bundle::Instruction &ins
                         bytes * double(far) / double(members));
 }
 
-/// Every holder sends and gets all but its own share.
+/// Every holder sends and gets all but its own share; what is parked stays.
 double ProgramRun::sumTime(const Part &part, const bundle::Instruction &instruction) const {
-  const std::uint32_t operands = sizeOf(instruction.operands());
   double bytes = 0;
   const bool squares = instruction.opcode() == bundle::Opcode::total_squares;
-  const std::uint32_t counted =
-      instruction.opcode() == bundle::Opcode::reduce_scatter || squares ? operands - 1 : 1;
+  const bool sums = squares || instruction.opcode() == bundle::Opcode::reduce_scatter;
+  const std::uint32_t counted = sums ? accumulatorsOf(instruction) : 1;
   for (std::uint32_t i = 0; i < counted; ++i)
     bytes += double(bytesOf(*part.program.buffers()->Get(instruction.operands()->Get(i))));
   double holders = double(streams.size()) * double(replicas);

@@ -4,7 +4,7 @@
 
 #include "runtime/train/StepCosts.h"
 
-#include "runtime/program/TableText.h"
+#include "runtime/program/Terms.h"
 #include "runtime/program/Timeline.h"
 
 #include <algorithm>
@@ -74,7 +74,6 @@ void StepCosts::addMeeting(int rank, const StepSpan &span, const bundle::Program
   const bool rows = opcode == Opcode::scatter_rows || opcode == Opcode::gather_rows;
   const bool sums = opcode == Opcode::reduce_scatter || opcode == Opcode::all_gather ||
                     opcode == Opcode::all_reduce || opcode == Opcode::total_squares;
-  const std::uint32_t operands = sizeOf(instruction.operands());
   Key key;
   double bytes = bytesOfOperands(program, instruction, 1);
   if (sums) {
@@ -92,7 +91,7 @@ void StepCosts::addMeeting(int rank, const StepSpan &span, const bundle::Program
     const std::uint32_t round = rounds[{rank, who, int(span.program)}]++;
     key = {who, 0, int(span.program), round, 0};
     if (opcode == Opcode::reduce_scatter || opcode == Opcode::total_squares)
-      bytes = bytesOfOperands(program, instruction, operands - 1);
+      bytes = bytesOfOperands(program, instruction, accumulatorsOf(instruction));
     bytes *= holders > 1 ? (holders - 1) / holders : 0;
   } else {
     key = {"exchange", rank / members, int(span.program), span.instruction, span.stream};
@@ -101,7 +100,7 @@ void StepCosts::addMeeting(int rank, const StepSpan &span, const bundle::Program
   auto [entry, added] = meetings.try_emplace(key);
   Meeting &meeting = entry->second;
   meeting.shortest = added ? time : std::min(meeting.shortest, time);
-  meeting.bytes = bytes;
+  meeting.bytes = std::max(meeting.bytes, bytes); // a holder may only receive
   if (rows)
     meeting.kind = instructionName(table, instruction);
 }

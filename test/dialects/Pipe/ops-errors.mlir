@@ -216,3 +216,24 @@ func.func @gradients() attributes {hadal.program} {
 }
 // expected-error@+1 {{expects overlap none, paper or searched; found full}}
 pipe.schedule @s of @gradients algorithm "1f1b" ranks 1 micro_batches 1 {overlap = "full"}
+
+// -----
+
+pipe.program @p rank 0 streams ["compute"] {
+  %0 = pipe.buffer gradient "w" : tensor<4xf32>
+  %1 = pipe.buffer gradient "w" shard <holders, ranks = [0]> : tensor<4xf32>
+  // reduce_scatter C1
+  // expected-error@+1 {{expects sums as lists of lists of [rank of the group, accumulator] or [parked shard]}}
+  pipe.reduce_scatter(%0) to %1 group <holders, ranks = [0]> sums [[[1, 0]]] parameter "w" stream 0
+}
+
+// -----
+
+pipe.program @p rank 0 streams ["compute"] {
+  %0 = pipe.buffer gradient "w" : tensor<4xf32>
+  %1 = pipe.buffer gradient "w#parked" : tensor<4xf32>
+  %2 = pipe.buffer gradient "w" shard <holders, ranks = [0]> : tensor<4xf32>
+  // reduce_scatter C1
+  // expected-error@+1 {{expects sums as lists of lists of [rank of the group, accumulator] or [parked shard]}}
+  pipe.reduce_scatter(%0) parked(%1) to %2 group <holders, ranks = [0]> sums [[[1], [0, 0]]] parameter "w" stream 0
+}

@@ -107,7 +107,7 @@ void checkSum(const ShardedSum &sum, std::mt19937 &random, int threads) {
         auto &slots = accumulators[rank];
         // The shard is the rank's own window of the first accumulator.
         float *shard = slots[0].data() + std::int64_t(rank) * sum.window;
-        reduceScatter(lane, sum, {slots[0].data(), slots[1].data()}, shard);
+        reduceScatter(lane, sum, {{slots[0].data(), slots[1].data()}, {}}, shard);
         whole[rank].assign(std::size_t(padded), 0.0f);
         std::copy_n(shard, sum.window, whole[rank].data() + std::int64_t(rank) * sum.window);
         allGather(lane, sum.members, whole[rank].data(), sum.elements, sum.window, sizeof(float));
@@ -147,6 +147,63 @@ TEST(Sums, SmallTensorsLieWithOneHolder) {
   ShardedSum sum = twoCopies(2, 40, 64);
   EXPECT_EQ(40, sum.window); // not 64: the padding of each holder would be larger than the tensor
   checkSum(sum, random, 1);
+}
+
+/// Each slot is a half. Summed one after the other, the first in windows of its own, they give the
+/// bits of one sum; the third rank has nothing and gets its window.
+void checkHalves(std::int64_t elements, std::int64_t window, std::mt19937 &random) {
+  constexpr std::size_t kRanks = 3;
+  ShardedSum all, first, second;
+  all.sums = {{{{0, 1}, 0}, {{0, 1}, 1}}};
+  first.sums = {{{{0, 1}, 0}}};
+  second.sums = {{{{}, 0}, {{0, 1}, 0}}};
+  for (ShardedSum *sum : {&all, &first, &second}) {
+    sum->members = {0, 1, 2};
+    sum->elements = elements;
+    sum->window = window;
+  }
+  Accumulators accumulators(kRanks);
+  for (std::size_t rank = 0; rank < 2; ++rank)
+    for (int half = 0; half < 2; ++half)
+      accumulators[rank].push_back(randomValues(elements, random));
+  onRanks(int(kRanks), [&](const Lane &lane) {
+    const auto rank = std::size_t(lane.transport.rank());
+    auto own = [&](std::size_t half) {
+      return rank < 2 ? std::vector<const float *>{accumulators[rank][half].data()}
+                      : std::vector<const float *>();
+    };
+    std::vector<float> parked(std::size_t(window), 7.0f), shard(std::size_t(window), 7.0f);
+    reduceScatter(lane, first, {own(0), {}}, parked.data());
+    reduceScatter(lane, second, {own(1), {parked.data()}}, shard.data());
+    for (std::int64_t i = 0; i < window; ++i) {
+      const std::int64_t element = std::int64_t(rank) * window + i;
+      ASSERT_EQ(element < elements ? serialSum(all, accumulators, std::size_t(element)) : 7.0f,
+                shard[std::size_t(i)]);
+    }
+  });
+}
+
+TEST(Sums, HalvesOneAfterTheOther) {
+  std::mt19937 random(7);
+  checkHalves(5000, 2048, random);
+  checkHalves(40, 40, random); // all of it lies with the first
+  checkHalves(700001, 262144, random);
+}
+
+TEST(Sums, ParkedWindowsAreThere) {
+  ShardedSum sum;
+  sum.members = {0};
+  sum.sums = {{{{}, 1}}};
+  sum.elements = sum.window = 1;
+  try {
+    onRanks(1, [&](const Lane &lane) {
+      float parked = 1, shard = 0;
+      reduceScatter(lane, sum, {{}, {&parked}}, &shard);
+    });
+    FAIL() << "nothing was thrown";
+  } catch (const RunError &error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("a sum names parked window 1 of 1"));
+  }
 }
 
 TEST(Sums, NormIsAddedInOrder) {

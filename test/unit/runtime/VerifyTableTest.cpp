@@ -2,6 +2,7 @@
 //
 // The structure of a bundle's table over several ranks: each field out of its range once.
 
+#include "runtime/program/Terms.h"
 #include "test/unit/runtime/BundleMaker.h"
 
 #include "gmock/gmock.h"
@@ -209,7 +210,21 @@ TEST(VerifyTable, Instructions) {
        }},
       {"takes accumulators, a shard and a parameter", becomes(Opcode::reduce_scatter, {0, 1})},
       {"sums into buffer x0, which is no shard of its group",
-       becomes(Opcode::reduce_scatter, {0, 1}, {0})},
+       [](auto &table) {
+         becomes(Opcode::reduce_scatter, {0, 1}, {0})(table);
+         table.programs[0]->instructions[0]->terms = {bundle::Term(0, 0, 0)};
+         table.programs[0]->buffers[1]->shape = {4, 15}; // 64 elements could be parked
+       }},
+      {"adds buffer x0, which is no window of its tensor",
+       [=](auto &table) {
+         sum({bundle::Term(0, kParkedTerm, 0)})(table);
+         table.programs[0]->buffers[1]->shape = {4, 15};
+       }},
+      {"sums a parked window that is not there", sum({bundle::Term(0, kParkedTerm, 1)})},
+      {"sums a parked window that is not there",
+       sum({bundle::Term(0, kParkedTerm, 0), bundle::Term(0, kParkedTerm, 0)})},
+      {"sums an accumulator that is not there",
+       sum({bundle::Term(0, kParkedTerm, 0), bundle::Term(0, 0, 0)})},
       {"sums nothing", sum({})},
       {"sums over a rank that is not there", sum({bundle::Term(0, 2, 0)})},
       {"has sums that are out of order", sum({bundle::Term(1, 0, 0)})},
