@@ -51,7 +51,9 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
     accumulators of its own (suffix `#half1`), which are added to the first half's at the end; then second accumulators
     of a parameter (`NAME#mtp`) are added to its first. Where several ranks hold a parameter, pipe.reduce_scatter does both,
     and leaves a rank its shard of the sum; the program of the optimizer works on shards then, and gathers the
-    parameter. Counts of tokens are summed over all that hold the router.
+    parameter. Where both halves are added on one rank, the first is reduced when it is complete, on a stream of its own, and
+    each rank's window of it is parked (`NAME#parked`): the second half goes to the same accumulators. Counts of tokens are
+    summed over all that hold the router.
 
     `evaluate` takes one micro-batch through the stages of direction 0. Programs that generate are for one rank.
   }];
