@@ -153,7 +153,7 @@ private:
     std::size_t digits = 1;
     for (const TimedChunk &chunk : drawing.chunks)
       for (const ChunkPart &part : chunk.parts)
-        digits = std::max(digits, std::to_string(part.microBatch).size());
+        digits = std::max(digits, std::to_string(std::max(0, part.microBatch)).size());
     const double room = std::max(8.0, style.columns - double(margin));
     const double columns = std::min(room / last * shortest, double(digits + 1));
     return (columns >= 2 ? std::floor(columns) : columns) / shortest;

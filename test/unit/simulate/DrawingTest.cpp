@@ -65,6 +65,31 @@ TEST(DrawText, PairsTakeTwoLines) {
   EXPECT_THAT(lines[5], HasSubstr("F above B: an overlapped pair"));
 }
 
+TEST(DrawText, TimesBelowWhereThereIsAUnit) {
+  Drawing drawing = small(false);
+  drawing.unit = "ms";
+  auto lines = text(drawing, 80);
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[3], "       0 ms");
+  drawing.chunks.push_back({1, 4, 40, {{'F', 0, 5}}});
+  EXPECT_EQ(text(drawing, 87)[3], "       0 ms                10                  20"
+                                  "                  30");
+}
+
+TEST(DrawText, TheUpdateHasNoNumber) {
+  Drawing drawing = small(false);
+  drawing.chunks.push_back({0, 5, 6, {{'U', 0, -1}}});
+  auto lines = text(drawing, 80);
+  EXPECT_EQ(lines[1], "rank 0 F0··B0──··U─");
+  EXPECT_THAT(lines[3], HasSubstr("W weight gradient  U update"));
+}
+
+TEST(DrawText, AShortUpdateDoesNotStretchTheRest) {
+  Drawing drawing = small(false);
+  drawing.chunks.push_back({0, 4, 4.01, {{'U', 0, -1}}});
+  EXPECT_EQ(text(drawing, 80)[1], "rank 0 F0··B0──U");
+}
+
 TEST(DrawText, FitsTheWidth) {
   Drawing drawing = small(true);
   drawing.chunks.push_back({1, 100, 1000, {{'F', 0, 123456}}});
