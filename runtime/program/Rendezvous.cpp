@@ -9,11 +9,12 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace hadal::rt {
 
-Rendezvous::Rendezvous(const ProgramSet &set, const Durations &durations, bool eager)
-    : set(set), durations(durations), eager(eager) {
+Rendezvous::Rendezvous(const ProgramSet &set, Durations durations, bool eager)
+    : set(set), durations(std::move(durations)), eager(eager) {
   for (std::uint32_t rank = 0; rank < set.ranks.size(); ++rank) {
     for (std::uint32_t s = 0; s < set.ranks[rank].timeline.streams(); ++s)
       streams.push_back({rank, s});

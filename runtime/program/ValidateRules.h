@@ -77,7 +77,7 @@ public:
   /// Of an instruction; by rank. Empty: all take none.
   using Durations = std::vector<std::vector<double>>;
   /// eager: who sends is not held up.
-  Rendezvous(const ProgramSet &set, const Durations &durations, bool eager);
+  Rendezvous(const ProgramSet &set, Durations durations, bool eager);
 
   /// Whether all came to their end.
   bool run();
@@ -119,7 +119,7 @@ private:
   const Stream *streamOf(std::uint32_t rank, std::uint32_t number) const;
 
   const ProgramSet &set;
-  const Durations &durations;
+  const Durations durations;
   bool eager;
   std::vector<Stream> streams;
   std::vector<std::vector<double>> events; // by rank: the time, or negative
