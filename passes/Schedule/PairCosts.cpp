@@ -40,7 +40,7 @@ static std::string nameOf(ComponentKind kind, ComponentPhase phase) {
 }
 
 std::optional<double> PairCosts::ofKind(ComponentKind kind, ComponentPhase phase) const {
-  if (kind == ComponentKind::Other)
+  if (!given || kind == ComponentKind::Other)
     return std::nullopt;
   auto found = given->kinds.find(nameOf(kind, phase));
   if (found == given->kinds.end())
