@@ -46,6 +46,12 @@ void readKinds(ObjectReader &root, ComponentCosts &costs) {
   for (const char *kind : kKinds)
     if (kinds.has(kind))
       costs.kinds[kind] = kinds.number(kind, kTime);
+  // What a chunk takes by itself decides nothing here.
+  ObjectReader alone = kinds.object("alone");
+  for (const char *kind : kKinds)
+    if (alone.has(kind))
+      alone.number(kind, kTime);
+  alone.refuseUnknown();
   kinds.refuseUnknown();
 }
 

@@ -89,15 +89,21 @@ private:
       link(json["network"], "machine.network", costs.rates.network);
   }
   void kinds(const nlohmann::json &json) const {
-    std::vector<std::string> keys(kKinds.begin(), kKinds.end());
-    keys.push_back("tokens");
+    const std::vector<std::string> names(kKinds.begin(), kKinds.end());
+    std::vector<std::string> keys = names;
+    keys.insert(keys.end(), {"alone", "tokens"});
     allow(json, "kinds", keys);
     if (!json.contains("tokens"))
       fail("kinds.tokens", "is missing; the times of kinds are for so many tokens");
     costs.kindTokens = number(json["tokens"], "kinds.tokens", true);
     for (const auto &[name, value] : json.items())
-      if (name != "tokens")
+      if (name != "tokens" && name != "alone")
         costs.kinds[name] = number(value, "kinds." + name);
+    if (!json.contains("alone"))
+      return;
+    allow(json["alone"], "kinds.alone", names);
+    for (const auto &[name, value] : json["alone"].items())
+      costs.kindsAlone[name] = number(value, "kinds.alone." + name);
   }
 
   const std::string &file;
@@ -111,8 +117,10 @@ Costs Costs::load(const std::string &path) {
   return costs;
 }
 
-double Costs::kind(const std::string &name, double tokens) const {
-  auto found = kinds.find(name);
+double Costs::kind(const std::string &name, double tokens, bool alone) const {
+  auto found = alone ? kindsAlone.find(name) : kindsAlone.end();
+  if (found == kindsAlone.end())
+    found = kinds.find(name);
   return found == kinds.end() ? -1 : found->second * tokens / kindTokens;
 }
 
@@ -122,11 +130,11 @@ static double share(std::int64_t rows, std::int64_t most) {
 }
 
 double Costs::launch(const bundle::Component &component, const std::string &phase, double tokens,
-                     const ExchangeRows &rows, const ExchangeRows &most) const {
+                     const ExchangeRows &rows, const ExchangeRows &most, bool alone) const {
   const std::string name = component.name()->str();
   if (auto found = components.find(name); found != components.end())
     return found->second;
-  if (double time = kind(kindOf(name, phase), tokens); time >= 0)
+  if (double time = kind(kindOf(name, phase), tokens, alone); time >= 0)
     return time;
   double flops = component.flops(), counted = 0, fraction = 1;
   if (const auto *byRows = component.row_flops(); byRows && byRows->size() == 2) {
@@ -148,11 +156,12 @@ double Costs::message(double bytes, bool sameNode) const {
 }
 
 double Costs::exchange(bool scatter, const std::string &phase, double tokens, double nodeBytes,
-                       double networkBytes) const {
+                       double networkBytes, bool alone) const {
   // Backwards, dispatch brings gradients home and combine sends them out.
   const bool forward = phase != "B";
   const char *name = scatter == forward ? "dispatch" : "combine";
-  if (double time = kind(std::string(name) + "(" + (forward ? "F" : "B") + ")", tokens); time >= 0)
+  const std::string called = std::string(name) + "(" + (forward ? "F" : "B") + ")";
+  if (double time = kind(called, tokens, alone); time >= 0)
     return time;
   // What goes to other nodes and what stays in this one goes at once.
   const double node = nodeBytes / rates.node.bytesPerSecond * 1e6 + rates.node.latency;

@@ -7,10 +7,13 @@
 //                "node": {"bytes_per_s": 5e9, "latency_us": 20},
 //                "network": {"bytes_per_s": 1e9, "latency_us": 50}},
 //    "components": {"attn_moe_F": 812.5, ...},
-//    "kinds": {"tokens": 4096, "attn(F)": 4500, "dispatch(F)": 6950, ...}}
+//    "kinds": {"tokens": 4096, "attn(F)": 4500, "dispatch(F)": 6950, ..., "alone": {"dispatch(F)":
+//    2300}}}
 //
 // All parts may be missing. A component's own time wins over that of its kind, that over the closed
-// form; a kind's time is for one layer and `tokens` tokens, and grows with the tokens.
+// form; a kind's time is for one layer and `tokens` tokens, and grows with the tokens. Times of
+// kinds are those in an overlapped pair; `alone` says where they differ in a chunk that nothing
+// overlaps.
 
 #ifndef HADAL_RUNTIME_SIMULATE_COSTS_H
 #define HADAL_RUNTIME_SIMULATE_COSTS_H
@@ -48,9 +51,9 @@ public:
   const std::string &source() const { return from; }
 
   /// Microseconds of a launch of `component` in `phase` over `tokens` tokens; `rows`: what routing
-  /// gave it, `most` what its flops are counted for.
+  /// gave it, `most` what its flops are counted for. `alone`: in no overlapped pair.
   double launch(const bundle::Component &component, const std::string &phase, double tokens,
-                const ExchangeRows &rows, const ExchangeRows &most) const;
+                const ExchangeRows &rows, const ExchangeRows &most, bool alone) const;
   /// Of reading and writing memory.
   double move(double bytes) const;
   /// Of a message between two ranks.
@@ -58,14 +61,14 @@ public:
   /// Of an exchange of rows: `scatter` or not, phase F or B; bytes that leave this rank for others
   /// of its node and for other nodes.
   double exchange(bool scatter, const std::string &phase, double tokens, double nodeBytes,
-                  double networkBytes) const;
+                  double networkBytes, bool alone) const;
 
 private:
   friend class CostsReader;
-  double kind(const std::string &name, double tokens) const;
+  double kind(const std::string &name, double tokens, bool alone) const;
 
   Machine rates;
-  std::map<std::string, double> components, kinds; ///< us
+  std::map<std::string, double> components, kinds, kindsAlone; ///< us
   double kindTokens = 0;
   std::string from = "closed forms";
 };

@@ -181,7 +181,14 @@ double ProgramRun::launchTime(const Part &part, const bundle::Instruction &instr
   const bundle::Training &training = *table.training();
   return costs.launch(*table.components()->Get(instruction.component()),
                       instruction.phase() ? instruction.phase()->str() : "",
-                      double(training.sequences() * training.tokens()), rows, most);
+                      double(training.sequences() * training.tokens()), rows, most,
+                      isAlone(part.program, instruction));
+}
+
+bool ProgramRun::isAlone(const bundle::Program &program, const bundle::Instruction &instruction) {
+  const std::int32_t chunk = instruction.chunk();
+  return chunk < 0 || std::uint32_t(chunk) >= sizeOf(program.chunks()) ||
+         program.chunks()->Get(std::uint32_t(chunk))->str().find('+') == std::string::npos;
 }
 
 bool ProgramRun::sameNode(std::int64_t rank, std::int64_t other) const {
@@ -206,7 +213,7 @@ double ProgramRun::exchangeTime(const Part &part, const bundle::Instruction &ins
   return costs.exchange(scatter, instruction.phase() ? instruction.phase()->str() : "F",
                         double(training.sequences() * training.tokens()),
                         bytes * double(near) / double(members),
-                        bytes * double(far) / double(members));
+                        bytes * double(far) / double(members), isAlone(part.program, instruction));
 }
 
 /// Every holder sends and gets all but its own share; what is parked stays.

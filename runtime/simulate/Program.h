@@ -73,6 +73,8 @@ private:
   double exchangeTime(const Part &part, const bundle::Instruction &instruction) const;
   double sumTime(const Part &part, const bundle::Instruction &instruction) const;
   bool sameNode(std::int64_t rank, std::int64_t other) const;
+  /// Whether it belongs to no overlapped pair.
+  static bool isAlone(const bundle::Program &program, const bundle::Instruction &instruction);
   void join(std::uint32_t role);
   void run();
   void measure();

@@ -90,10 +90,15 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
       continue;
     const bundle::Instruction &instruction = at(id);
     const Place &place = places[id];
+    const bundle::Program &program = *programs[place.program];
+    ChromeTrace::Arguments arguments = argumentsOf(instruction);
+    if (instruction.chunk() >= 0 && std::uint32_t(instruction.chunk()) < sizeOf(program.chunks()))
+      arguments.emplace_back("chunk",
+                             program.chunks()->Get(std::uint32_t(instruction.chunk()))->str());
     const ChromeTrace::Slice slice =
         trace.slice(tracks[place.role][instruction.stream()], nameOf(id), categoryOf(instruction),
-                    engine.span(id).start, engine.span(id).end, argumentsOf(instruction));
-    const auto &list = *programs[place.program]->instructions();
+                    engine.span(id).start, engine.span(id).end, arguments);
+    const auto &list = *program.instructions();
     for (std::uint32_t i = place.instruction; i < list.size(); ++i) {
       const bundle::Instruction &other = *list.Get(i);
       if (other.stream() != instruction.stream())

@@ -21,6 +21,8 @@ FILES = [
     '{"components": {"attn_moe_F": -0.5}}',
     '{"kinds": {"attn(F)": 3}}',
     '{"kinds": {"tokens": 0}}',
+    '{"kinds": {"tokens": 10, "alone": {"tokens": 3}}}',
+    '{"kinds": {"tokens": 10, "alone": {"combine(F)": -3}}}',
     '{"components": {"a": 1, "a": 2}}',
     '{"machine":',
     "F=1",
