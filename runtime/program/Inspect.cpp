@@ -82,10 +82,8 @@ static std::string grouped(double number) {
 }
 
 static std::string shapeOf(const flatbuffers::Vector<std::int64_t> *shape) {
-  std::vector<std::int64_t> sizes;
-  for (std::uint32_t i = 0; i < countOf(shape); ++i)
-    sizes.push_back(shape->Get(i));
-  return shapeText(sizes);
+  return shapeText(shape ? std::vector<std::int64_t>(shape->begin(), shape->end())
+                         : std::vector<std::int64_t>());
 }
 
 static void line(std::ostream &out, const std::string &name, const std::string &value) {

@@ -29,8 +29,9 @@ struct RoleTimes {
 
 /// What traces and messages call an instruction: the component, "dispatch(F)", "transfer", ...
 std::string instructionName(const bundle::Bundle &table, const bundle::Instruction &instruction);
-/// Its layer and micro-batch, where it has them, for traces.
-ChromeTrace::Arguments argumentsOf(const bundle::Instruction &instruction);
+/// Its layer, micro-batch and chunk, where it has them, for traces.
+ChromeTrace::Arguments argumentsOf(const bundle::Program &program,
+                                   const bundle::Instruction &instruction);
 /// Whether it is more than a sign for others, or memory that comes and goes.
 bool takesTime(bundle::Opcode opcode);
 

@@ -8,6 +8,7 @@
 #include "runtime/simulate/Program.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <deque>
 #include <nlohmann/json.hpp>
@@ -59,16 +60,20 @@ void ProgramRun::print(std::ostream &out) const {
                 "step %.3f ms, %.0f tokens/s a rank of %lld (exposed: communication while nothing "
                 "computes)\n",
                 makespan() / 1e3, tokens / double(times.size()) / (makespan() / 1e6),
-                static_cast<long long>(std::int64_t(times.size()) * replicas));
+                static_cast<long long>(times.size()) * static_cast<long long>(replicas));
   out << text;
 }
 
-ChromeTrace::Arguments argumentsOf(const bundle::Instruction &instruction) {
+ChromeTrace::Arguments argumentsOf(const bundle::Program &program,
+                                   const bundle::Instruction &instruction) {
   ChromeTrace::Arguments arguments;
   if (instruction.layer() >= 0)
     arguments.emplace_back("layer", std::to_string(instruction.layer()));
   if (instruction.micro_batch() >= 0)
     arguments.emplace_back("micro-batch", std::to_string(instruction.micro_batch()));
+  if (instruction.chunk() >= 0 && std::uint32_t(instruction.chunk()) < sizeOf(program.chunks()))
+    arguments.emplace_back("chunk",
+                           program.chunks()->Get(std::uint32_t(instruction.chunk()))->str());
   return arguments;
 }
 
@@ -91,13 +96,9 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
     const bundle::Instruction &instruction = at(id);
     const Place &place = places[id];
     const bundle::Program &program = *programs[place.program];
-    ChromeTrace::Arguments arguments = argumentsOf(instruction);
-    if (instruction.chunk() >= 0 && std::uint32_t(instruction.chunk()) < sizeOf(program.chunks()))
-      arguments.emplace_back("chunk",
-                             program.chunks()->Get(std::uint32_t(instruction.chunk()))->str());
     const ChromeTrace::Slice slice =
         trace.slice(tracks[place.role][instruction.stream()], nameOf(id), categoryOf(instruction),
-                    engine.span(id).start, engine.span(id).end, arguments);
+                    engine.span(id).start, engine.span(id).end, argumentsOf(program, instruction));
     const auto &list = *program.instructions();
     for (std::uint32_t i = place.instruction; i < list.size(); ++i) {
       const bundle::Instruction &other = *list.Get(i);
@@ -120,12 +121,14 @@ void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
 static std::vector<ChunkPart> partsOf(const std::string &text) {
   std::vector<ChunkPart> parts;
   for (std::size_t at = 0; at < text.size();) {
-    std::size_t end = std::min(text.find('+', at), text.size());
+    const char *end = text.data() + std::min(text.find('+', at), text.size());
     ChunkPart part;
-    if (std::sscanf(text.substr(at, end - at).c_str(), "%c%d.%d", &part.kind, &part.direction,
-                    &part.microBatch) == 3)
+    part.kind = text[at];
+    const auto [dot, noDirection] = std::from_chars(text.data() + at + 1, end, part.direction);
+    if (noDirection == std::errc() && dot != end && *dot == '.' &&
+        std::from_chars(dot + 1, end, part.microBatch).ec == std::errc())
       parts.push_back(part);
-    at = end + 1;
+    at = std::size_t(end - text.data()) + 1;
   }
   return parts;
 }

@@ -102,10 +102,10 @@ public:
       const std::int64_t met = waits.met(rank, i);
       if (met > span.start)
         trace.slice(tracks[span.stream], "wait", "wait", us(span.start), us(met),
-                    argumentsOf(instruction));
-      const ChromeTrace::Slice slice =
-          trace.slice(tracks[span.stream], instructionName(table, instruction),
-                      categoryOf(instruction), us(met), us(span.end), argumentsOf(instruction));
+                    argumentsOf(program, instruction));
+      const ChromeTrace::Slice slice = trace.slice(
+          tracks[span.stream], instructionName(table, instruction), categoryOf(instruction),
+          us(met), us(span.end), argumentsOf(program, instruction));
       if (isTransfer(instruction.opcode()))
         ends(rank, program, span.instruction, slice);
     }

@@ -39,9 +39,13 @@ static std::vector<std::int32_t> parseIds(const std::string &text) {
 }
 
 static void checkSampling(const GenerateOptions &options) {
-  if (!(options.sampler.temperature >= 0 && options.sampler.temperature <= 1e6))
+  // What is no number is not within.
+  auto within = [](double value, double least, double most) {
+    return value >= least && value <= most;
+  };
+  if (!within(options.sampler.temperature, 0, 1e6))
     throw InputError("--temperature", "allowed are numbers from 0");
-  if (!(options.sampler.topP > 0 && options.sampler.topP <= 1))
+  if (options.sampler.topP == 0 || !within(options.sampler.topP, 0, 1))
     throw InputError("--top-p", "allowed are numbers above 0 up to 1");
   if (options.sampler.topK < 0)
     throw InputError("--top-k", "allowed are numbers from 0 (0: all)");

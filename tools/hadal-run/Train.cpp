@@ -7,6 +7,7 @@
 #include "runtime/support/Error.h"
 #include "tools/hadal-run/Commands.h"
 
+#include <cmath>
 #include <memory>
 
 namespace hadal::rt {
@@ -126,7 +127,8 @@ void addTrain(CLI::App &app, int argc, char **argv) {
     TrainOptions &options = flags->options;
     if (!flags->resume.empty() && flags->resume != "auto")
       throw InputError("--resume", flags->resume + "; allowed is auto");
-    if (!(options.validationFraction >= 0 && options.validationFraction < 1))
+    if (const double share = options.validationFraction;
+        std::isnan(share) || share < 0 || share >= 1)
       throw InputError("--validation-fraction", "allowed are numbers from 0 to below 1");
     if (options.validationEvery < 0 || options.checkpointEvery < 0 || options.keep < 0)
       throw InputError("--validation-every, --checkpoint-every, --keep",
