@@ -309,8 +309,15 @@ def time_of(text):
         raise argparse.ArgumentTypeError(f"found {text!r}; allowed are times as 120ms, 1.5s, 800us") from None
 
 
+class Parser(argparse.ArgumentParser):
+    """One line, as our other tools."""
+
+    def error(self, message):
+        sys.exit(refuse(message.replace("argument ", "", 1)))
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("trace", help="the file that --trace wrote")
     parser.add_argument("-o", "--output", help="the SVG (default: stdout)")
     parser.add_argument("--from", dest="start", type=time_of, help="begin here, as 120ms (us, ms or s)")
@@ -322,6 +329,8 @@ def main():
     flags = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
+        if flags.width < 300:
+            raise Refused(f"--width: found {flags.width}; allowed are numbers from 300")
         processes, arrows = read(flags.trace)
         processes = [process for process in processes if flags.only in process.name]
         if not processes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_docs.py ROOT PHASES: holds README.md and docs/ against the sources and against the modules in PHASES.
 
-Checked: relative links; names in backticks that look like a path from the top; fenced blocks whose first line names, after
+Checked: relative links, and the headings they lead to; names in backticks that look like a path from the top; fenced blocks whose first line names, after
 the language, a source file or a phase. Such a block is cut into pieces at `...` and at line ends; its pieces must stand in
 that file in this order, whatever the white space.
 """
@@ -11,7 +11,7 @@ import re
 import sys
 
 LAYERS = "cmake|codegen|dialects|docs|examples|frontend|passes|runtime|test|tools"
-LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 PATH = re.compile(rf"`((?:{LAYERS})/[\w./-]+)`")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -19,6 +19,11 @@ FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def squeeze(text):
     return re.sub(r"\s+", " ", text).strip()
+
+
+def anchors(path):
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def missing_piece(block, text):
@@ -34,9 +39,12 @@ def missing_piece(block, text):
 
 def problems(root, phases, path):
     text = path.read_text(encoding="utf-8")
-    for target in LINK.findall(CODE.sub("", text)):
-        if not (path.parent / target).exists():
+    for target, heading in LINK.findall(CODE.sub("", text)):
+        other = path.parent / target if target else path
+        if not other.exists():
             yield f"link to {target}"
+        elif heading and heading not in anchors(other):
+            yield f"link to {target}#{heading}: no such heading"
     for name in PATH.findall(text):
         if not (root / name).exists():
             yield f"no file {name}"

@@ -24,10 +24,19 @@ def check(condition, event):
         sys.exit(f"refused: {event}")
 
 
+def refuse(constant):
+    sys.exit(f"refused: {constant} is no JSON")
+
+
+def unique(pairs):
+    check(len(dict(pairs)) == len(pairs), pairs)
+    return dict(pairs)
+
+
 class Trace:
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
-            trace = json.load(file)
+            trace = json.load(file, parse_constant=refuse, object_pairs_hook=unique)
         assert set(trace) == {"traceEvents"}
         # By number: of a process its name; of a track (process, number) its name and its slices, (start, end, event).
         self.processes, self.tracks, self.slices, self.starts, self.ends = {}, {}, {}, {}, {}
