@@ -13,9 +13,9 @@ import re
 import signal
 import sys
 
-LABELS, MARGIN, TOP = 128, 16, 44  # room for the names of rows, at the right, for the title
+MARGIN, TOP = 16, 44  # room at the right, for the title
 COMPUTE, NARROW, GAP, PANEL = 20, 9, 7, 26  # heights: of rows, between processes, of a panel's heading
-DIGIT, TICKS = 5.6, 90  # widths: of a digit, between marks of the axis
+DIGIT, LETTER, SMALL, TICKS = 5.6, 6.8, 6, 90  # widths: of a digit, of letters, between marks of the axis
 LEGEND = {
     "F": "forward", "B": "backward", "I": "input gradient", "W": "weight gradient", "U": "optimizer",
     "C": "communication", "M": "memory", "O": "other", "N": "waiting",
@@ -162,13 +162,15 @@ class Picture:
         self.stop = max(s.end for s in slices) if window[1] is None else window[1]
         if self.stop <= self.start:
             raise Refused(f"--from, --to: from {plain(self.start)} to {plain(self.stop)} us nothing happens")
+        rows = [(LETTER * len(process.label), SMALL * len(track.name)) for process in processes for track in process.rows()]
+        self.left = 8 + max(label for label, _ in rows) + 10 + max(name for _, name in rows) + 6
         self.whole = width
-        self.scale = (width - LABELS - MARGIN) / (self.stop - self.start)
+        self.scale = (width - self.left - MARGIN) / (self.stop - self.start)
         self.unit, self.divisor = next(u for u in (("s", 1e6), ("ms", 1e3), ("us", 1)) if self.stop >= 2 * u[1] or u[1] == 1)
         self.used = set()
 
     def x(self, time):
-        return LABELS + (min(max(time, self.start), self.stop) - self.start) * self.scale
+        return self.left + (min(max(time, self.start), self.stop) - self.start) * self.scale
 
     def add(self, text):
         self.out.append(text)
@@ -232,9 +234,9 @@ class Picture:
         self.text("s" if before else "e", x - 4 if before else x + 4, top - 6, f"{plain(end / self.divisor)} {self.unit}")
 
     def row(self, track):
-        width = self.whole - LABELS - MARGIN
-        self.add(f'<rect class="row" x="{LABELS}" y="{track.top}" width="{width}" height="{track.height}"/>')
-        self.text("s", LABELS - 6, track.top + track.height / 2 + 3.5, track.name)
+        width = self.whole - self.left - MARGIN
+        self.add(f'<rect class="row" x="{self.left:g}" y="{track.top}" width="{width:g}" height="{track.height}"/>')
+        self.text("s", self.left - 6, track.top + track.height / 2 + 3.5, track.name)
         shapes, runs = collections.defaultdict(list), []
         for piece in sorted(track.slices):
             if piece.end <= self.start or piece.start >= self.stop:
@@ -270,7 +272,7 @@ class Picture:
         for (parts, number), left, right in runs:
             high = track.height / len(parts)
             for i, text in enumerate(number.split("+") if number else []):
-                if DIGIT * len(text) + 1 <= right - left:
+                if DIGIT * len(text) + 3 <= right - left:
                     self.text("n", (left + right) / 2, track.top + (i + 0.5) * high + 3.5, text)
 
     def draw_arrows(self):
@@ -289,12 +291,12 @@ class Picture:
 
     def legend(self, top):
         """Returns where it ends."""
-        x = LABELS
+        x = self.left
         for kind, name in LEGEND.items():
             if kind in self.used:
                 self.add(f'<rect class="{kind}" x="{x:.1f}" y="{top}" width="16" height="12"/>')
                 self.text("", x + 21, top + 10, name)
-                x += 21 + 6.6 * len(name) + 16
+                x += 21 + LETTER * len(name) + 14
         if "arrow" in self.used:
             self.add(f'<path class="a" d="M{x:.1f} {top + 11}l14 -9"/>')
             self.text("", x + 20, top + 10, "from send to receive")

@@ -77,14 +77,19 @@ ChromeTrace::Arguments argumentsOf(const bundle::Program &program,
   return arguments;
 }
 
+/// "rank 3"; "ranks 384-511" where replicas run one program.
+static std::string ranksText(std::int64_t role, std::int64_t replicas) {
+  const std::string first = std::to_string(role * replicas);
+  return replicas == 1 ? "rank " + first
+                       : "ranks " + first + "-" + std::to_string((role + 1) * replicas - 1);
+}
+
 void ProgramRun::trace(const std::string &set, ChromeTrace &trace) const {
   std::vector<std::vector<ChromeTrace::Track>> tracks(streams.size());
   for (std::size_t role = 0; role < streams.size(); ++role) {
-    const std::int64_t first = std::int64_t(role) * replicas;
-    const std::string who = replicas == 1 ? ": rank " + std::to_string(first)
-                                          : ": ranks " + std::to_string(first) + " to " +
-                                                std::to_string(first + replicas - 1);
-    const std::uint32_t process = trace.process(set + who, std::int32_t(first));
+    const std::uint32_t process =
+        trace.process(set + ": " + ranksText(std::int64_t(role), replicas),
+                      std::int32_t(std::int64_t(role) * replicas));
     for (const std::string &name : streamNames[role])
       tracks[role].push_back(trace.track(process, name));
   }
@@ -192,10 +197,7 @@ Drawing ProgramRun::drawing() const {
   double bubble = 0;
   for (std::size_t role = 0; role < streams.size(); ++role) {
     bubble = std::max(bubble, times[role].bubble);
-    const std::int64_t first = std::int64_t(role) * replicas;
-    drawing.rows.push_back(replicas == 1 ? "rank " + std::to_string(first)
-                                         : "ranks " + std::to_string(first) + "-" +
-                                               std::to_string(first + replicas - 1));
+    drawing.rows.push_back(ranksText(std::int64_t(role), replicas));
   }
   const bundle::Training &training = *table.training();
   auto counted = [](std::int64_t count, const char *what) {

@@ -101,7 +101,7 @@ def check_twins(trace):
 
     predicted, replicas, measured = {}, 1, {}
     for number, name in trace.processes.items():
-        if match := re.fullmatch(r"predicted: ranks? (\d+)(?: to (\d+))?", name):
+        if match := re.fullmatch(r"predicted: ranks? (\d+)(?:-(\d+))?", name):
             first, last = int(match[1]), int(match[2] or match[1])
             replicas = last - first + 1
             predicted.update({rank: number for rank in range(first, last + 1)})
