@@ -69,7 +69,11 @@ int interpret(const Flags &flags, MLIRContext &context) {
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   Flags flags;
-  if (!parseFlags(argc, argv, "Hadal's reference interpreter of model IR\n"))
+  if (!parseFlags(
+          argc, argv,
+          "Hadal's reference interpreter of model IR: one plain rule an op, in f64\n\n"
+          "  hadal-interpret model.mlir --weights W --tokens t.safetensors --out o.safetensors\n"
+          "  hadal-interpret x.mlir --function f --arguments in.safetensors --out o.safetensors\n"))
     return Refused;
   ToolContext context;
   try {

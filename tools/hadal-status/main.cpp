@@ -74,7 +74,9 @@ int main(int argc, char **argv) {
                                cl::cat(options()));
   cl::opt<std::string> output("o", cl::desc("output file"), cl::value_desc("file"), cl::init("-"),
                               cl::cat(options()));
-  if (!parseFlags(argc, argv, "Hadal's ops and what each has\n"))
+  if (!parseFlags(argc, argv,
+                  "Hadal's ops, and which of verifier, interpreter, gradient and code each has; "
+                  "the build writes docs/status.md with it\n"))
     return Refused;
   ToolContext context;
   Shown shown;

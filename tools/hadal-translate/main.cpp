@@ -68,7 +68,11 @@ int translate(const Flags &flags, MLIRContext &context) {
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   Flags flags;
-  if (!parseFlags(argc, argv, "Hadal's translator between specs, IR and bundles\n"))
+  if (!parseFlags(argc, argv,
+                  "Hadal's translator between specs, IR and bundles\n\n"
+                  "  hadal-translate --import-model config.json --plan plan.json -o model.mlir\n"
+                  "  hadal-opt model.mlir --hadal-pipeline -o lowered.mlir\n"
+                  "  hadal-translate --export-bundle lowered.mlir -o model.hadal\n"))
     return Refused;
   ToolContext context;
   return translate(flags, context);
