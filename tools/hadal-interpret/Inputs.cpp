@@ -103,4 +103,27 @@ void ModelInputs::setSeeds(reference::Store &store) const {
   store.set(BindingKind::Scalar, "seed.mtp", Tensor(mtp));
 }
 
+/// A member's part of stacked experts.
+static Tensor slice(const Tensor &whole, int64_t member, int64_t members) {
+  Tensor part;
+  part.shape = whole.shape;
+  part.shape[0] /= members;
+  auto first = whole.reals.begin() + member * part.elements();
+  part.reals.assign(first, first + part.elements());
+  return part;
+}
+
+void ModelInputs::share(const reference::Store &whole, reference::Group &group) const {
+  for (int64_t member = 0; member < group.size(); ++member) {
+    reference::Store &store = group[member].store;
+    for (BindingKind kind : {BindingKind::Weight, BindingKind::Constant, BindingKind::Scalar})
+      for (const auto &[name, tensor] : whole.all(kind))
+        store.set(kind, name, tensor);
+    for (const ParameterInfo &info : parameters(spec))
+      if (info.experts)
+        store.set(BindingKind::Weight, info.name,
+                  slice(*whole.find(BindingKind::Weight, info.name), member, group.size()));
+  }
+}
+
 } // namespace hadal::tools

@@ -5,7 +5,7 @@
 #ifndef HADAL_TOOLS_HADAL_INTERPRET_INPUTS_H
 #define HADAL_TOOLS_HADAL_INTERPRET_INPUTS_H
 
-#include "dialects/Hadal/Reference/Store.h"
+#include "dialects/Hadal/Reference/Group.h"
 #include "frontend/ModelSpec.h"
 #include "frontend/Plan.h"
 
@@ -27,6 +27,8 @@ struct ModelInputs {
   void makeRotaryTables(mlir::ModuleOp module, reference::Store &store) const;
   /// What seeds the gradients of the losses.
   void setSeeds(reference::Store &store) const;
+  /// Gives every member the weights, constants and scalars of `whole`; of routed experts its own.
+  void share(const reference::Store &whole, reference::Group &group) const;
 };
 
 } // namespace hadal::tools

@@ -5,7 +5,7 @@
 #ifndef HADAL_TOOLS_HADAL_INTERPRET_STEP_H
 #define HADAL_TOOLS_HADAL_INTERPRET_STEP_H
 
-#include "dialects/Hadal/Reference/Interpreter.h"
+#include "dialects/Hadal/Reference/Group.h"
 #include "runtime/data/Rows.h"
 #include "tools/hadal-interpret/Inputs.h"
 
@@ -19,21 +19,28 @@ public:
   /// `table` holds exactly the rows of one step; throws rt::InputError naming `file` if not.
   StepRows(const ModelInputs &inputs, rt::TokenTable table, const std::string &file);
 
-  int64_t microBatches() const { return table.rows / sequences; }
-  /// The arguments of a program for micro-batch m.
-  reference::Interpreter::Values microBatch(int64_t m) const;
+  /// Of each replica.
+  int64_t microBatches() const { return batches; }
+  int64_t replicas() const { return count; }
+  /// The arguments of a program for micro-batch m of `members` replicas from `replica` on.
+  std::vector<reference::Interpreter::Values> microBatch(int64_t m, int64_t replica,
+                                                         int64_t members) const;
 
 private:
-  int64_t sequences;
+  int64_t sequences, batches, count;
   rt::TokenTable table;
 };
 
-/// Runs @gradients over the micro-batches of a step and leaves the gradients in the store: each
-/// half of the micro-batches is added up by itself (in order), then both, then the second
-/// accumulators (`NAME#mtp`) go to the first ones. `done` sees the interpreter after each
+/// By name.
+using Gradients = std::map<std::string, reference::Tensor>;
+
+/// Runs @gradients over the micro-batches of a step, on one group of replicas after the other, and
+/// adds up in the order of the numeric contract: the micro-batches of a half on each replica, then
+/// replicas (of routed experts: the members' slices are joined, then groups), then both halves,
+/// then the second accumulators (`NAME#mtp`) go to the first ones. `done` sees the group after each
 /// micro-batch.
-llvm::LogicalResult computeGradients(
-    mlir::ModuleOp module, reference::Interpreter &interpreter, const StepRows &rows,
+llvm::FailureOr<Gradients> computeGradients(
+    mlir::ModuleOp module, reference::Group &group, const ModelInputs &inputs, const StepRows &rows,
     const std::function<void()> &done = [] {});
 
 } // namespace hadal::tools

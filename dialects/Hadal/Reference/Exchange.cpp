@@ -65,6 +65,9 @@ template <typename Real> static void interpret(Real, SortReceivedOp op, Frame &f
     }
     offsets(e + 1) = next;
   }
+  if (next != received(1, received.size(1) - 1))
+    return frame.refuse(op, "expected " + llvm::Twine(received(1, received.size(1) - 1)) +
+                                " routed rows, found " + llvm::Twine(next));
   frame.set(op.getOffsets(), offsets);
   frame.set(op.getSource(), source);
   frame.set(op.getSlot(), slot);

@@ -51,9 +51,21 @@ public:
   Exchange(ExchangeOp op, std::deque<Frame> &frames)
       : op(op), frames(frames), members(int64_t(frames.size())) {
     for (Frame &frame : frames) {
+      counts.push_back(frame.ids(op.getSendCounts()));
       offsets.push_back(frame.ids(op.getSendOffsets()));
       tokens.push_back(frame.ids(op.getSendToken()));
     }
+  }
+
+  /// Whether the members agree on what moves, and no row leaves its tensor; an error if not.
+  bool check() {
+    for (int64_t home = 0; home < members; ++home)
+      if (!checkSent(home))
+        return false;
+    for (int64_t member = 0; op.getReceived() && member < members; ++member)
+      if (frames[size_t(member)].ids(op.getReceived()).data != receivedBy(member).data)
+        return refuse(member, "expected as many received rows as are sent to it");
+    return true;
   }
 
   /// The running sums of what a member receives: tokens, then routed rows.
@@ -61,8 +73,7 @@ public:
     Array<int64_t> sums({2, members + 1});
     for (int64_t row = 0; row < 2; ++row)
       for (int64_t from = 0; from < members; ++from)
-        sums(row, from + 1) =
-            sums(row, from) + frames[size_t(from)].ids(op.getSendCounts())(row, member);
+        sums(row, from + 1) = sums(row, from) + counts[size_t(from)](row, member);
     return sums;
   }
 
@@ -76,6 +87,37 @@ public:
   }
 
 private:
+  bool refuse(int64_t member, const llvm::Twine &message) {
+    frames[size_t(member)].refuse(op, "member " + llvm::Twine(member) + ": " + message);
+    return false;
+  }
+
+  /// send_offsets are the running sums of send_counts; the sent rows are tokens of this member.
+  bool checkSent(int64_t home) {
+    const Array<int64_t> &at = offsets[size_t(home)], &token = tokens[size_t(home)];
+    ArrayRef<int64_t> slot = cast<RankedTensorType>(op.getSendSlot().getType()).getShape();
+    const int64_t limit = slot[0] * slot[1];
+    if (at(0) != 0)
+      return refuse(home, "expected send_offsets from 0, found " + llvm::Twine(at(0)));
+    for (int64_t member = 0; member < members; ++member) {
+      int64_t sent = counts[size_t(home)](0, member), routed = counts[size_t(home)](1, member);
+      if (sent < 0 || sent > limit || routed < sent)
+        return refuse(home, "expected at most " + llvm::Twine(limit) + " tokens for member " +
+                                llvm::Twine(member) + " and a routed row of each, found " +
+                                llvm::Twine(sent) + " tokens and " + llvm::Twine(routed) + " rows");
+      if (at(member + 1) != at(member) + sent)
+        return refuse(home, "expected send_offsets to be the running sums of send_counts");
+    }
+    if (at(members) > token.elements())
+      return refuse(home, "expected at most " + llvm::Twine(token.elements()) +
+                              " sent rows, found " + llvm::Twine(at(members)));
+    for (int64_t row = 0; row < at(members); ++row)
+      if (token(row) < 0 || token(row) >= limit)
+        return refuse(home, "expected send_token from 0 to " + llvm::Twine(limit - 1) + ", found " +
+                                llvm::Twine(token(row)));
+    return true;
+  }
+
   template <typename T> void moveAs(unsigned index, T undefined) {
     Value from = op.getPayload()[index], to = op.getOutputs()[index];
     bool scatter = op.getKind() == ExchangeKind::Scatter;
@@ -103,7 +145,7 @@ private:
   ExchangeOp op;
   std::deque<Frame> &frames;
   int64_t members;
-  std::vector<Array<int64_t>> offsets, tokens;
+  std::vector<Array<int64_t>> counts, offsets, tokens;
 };
 
 } // namespace
@@ -113,6 +155,8 @@ LogicalResult Group::exchange(ExchangeOp op, std::deque<Frame> &frames) {
     return op.emitOpError("expected a group of ")
            << op.getMembers() << " members, found " << size() << " ranks";
   Exchange move(op, frames);
+  if (!move.check())
+    return failure();
   for (unsigned index = 0; index < op.getPayload().size(); ++index)
     move.move(index);
   for (int64_t member = 0; op.ownsCounts() && member < size(); ++member)

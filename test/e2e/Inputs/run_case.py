@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """run_case.py WAY CASE WORK: takes a case of test/oracle through the tools and compares everything it expects.
 
-WAY: compiled (hadal-compile and hadal-run; f32), interpreted (hadal-translate and hadal-interpret; f64), or a layout such as
-dualpipe-2 or dualpipe-4-ep2 (schedule, pipeline ranks, replicas that share the experts): compiled for it and run on as many
-local ranks, every micro-batch of every replica being the case's whole batch, so that mean losses and gradients are the
-case's and counts multiples of its. Files go to the folder WORK. Exit code 1 and a list when something is off.
+WAY: compiled (hadal-compile and hadal-run; f32), interpreted (hadal-translate and hadal-interpret; f64), or a layout:
+- dualpipe-2 or dualpipe-4-ep2 (schedule, pipeline ranks, replicas that share the experts): compiled for it and run on as many
+  local ranks, every micro-batch of every replica being the case's whole batch, so that mean losses and gradients are the
+  case's and counts multiples of its;
+- interpreted-ep2 or interpreted-ep2-dp4-m3 (replicas that share the experts, replicas in all, micro-batches): interpreted for
+  it behind each phase of the compiler down to fuse, one sequence a micro-batch, the case's rows again and again.
+Files go to the folder WORK. Exit code 1 and a list when something is off.
 """
 
 import json
@@ -45,6 +48,48 @@ def interpreted(case, work):
     return differences(tensorfile.load(work / "out.safetensors"), *expected_of(case), INTERPRETED)
 
 
+def lay_out_tokens(case, rows, copies, data):
+    """Each step of the case's tokens, `copies` times."""
+    tokens = tensorfile.load(case / "tokens.safetensors")["tokens"]
+    steps = np.split(tokens, len(tokens) // rows)
+    tensorfile.save({"tokens": np.concatenate([np.tile(step, (copies, 1)) for step in steps])}, data)
+
+
+def expected_of_copies(case, copies):
+    expected, slopes = expected_of(case)
+    for name, value in expected.items():
+        if name.startswith("counts."):
+            expected[name] = value * copies
+        elif "loss" not in name:
+            expected[name] = np.tile(value, (copies,) + (1,) * (value.ndim - 1))
+    return expected, slopes
+
+
+def interpreted_layout(case, work, layout):
+    members, replicas, batches = re.fullmatch(r"ep(\d+)(?:-dp(\d+))?(?:-m(\d+))?", layout).groups()
+    members, batches = int(members), int(batches or 1)
+    replicas = int(replicas or members)
+    plan = json.loads((case / "plan.json").read_text())
+    rows = plan["micro_batch"]["sequences"]
+    copies, rest = divmod(batches * replicas, rows)
+    if rest:
+        sys.exit(f"{layout}: {batches * replicas} rows a step are no multiple of the case's {rows}")
+    plan["micro_batch"]["sequences"] = 1
+    plan["pipeline"]["micro_batches"] = batches
+    plan.update(data_parallel=replicas, expert_parallel=members)
+    (work / "plan.json").write_text(json.dumps(plan, indent=1))
+    data, out = work / "tokens.safetensors", work / "out.safetensors"
+    lay_out_tokens(case, rows, copies, data)
+    run("hadal-compile", case / "config.json", "--plan", work / "plan.json", "--dry-run", "--keep", work / "phases")
+    expected, wrong = expected_of_copies(case, copies), []
+    for phase in ("import", "partition", "differentiate", "absorb", "fuse"):
+        (module,) = (work / "phases").glob(f"*-{phase}.mlir")
+        run("hadal-interpret", module, "--weights", case / "model.safetensors", "--tokens", data, "--out", out,
+            "--gradients")
+        wrong += [f"{phase}: {line}" for line in differences(tensorfile.load(out), *expected, INTERPRETED)]
+    return wrong
+
+
 def compile_case(case, plan, bundle):
     run("hadal-compile", case / "config.json", "--plan", plan, "--target", "cpu", "-o", bundle)
 
@@ -79,23 +124,15 @@ def repeated(case, work, layout):
     plan["pipeline"] = {"ranks": ranks, "schedule": schedule, "micro_batches": batches}
     plan.update(data_parallel=replicas, expert_parallel=replicas, programs=["train", "evaluate"])
     (work / "plan.json").write_text(json.dumps(plan, indent=1))
-    tokens = tensorfile.load(case / "tokens.safetensors")["tokens"]
-    steps = np.split(tokens, len(tokens) // rows)
     data, bundle = work / "tokens.safetensors", work / "model.hadal"
-    tensorfile.save({"tokens": np.concatenate([np.tile(step, (copies, 1)) for step in steps])}, data)
+    lay_out_tokens(case, rows, copies, data)
     compile_case(case, work / "plan.json", bundle)
     flags = ("--local-ranks", ranks * replicas)
     if (case / "log.json").exists():
         return trained(case, work, bundle, data, copies, flags)
     run("hadal-run", "evaluate", bundle, "--weights", case / "model.safetensors", "--tokens", data, "--out",
         work / "out.safetensors", "--gradients", *flags)
-    expected, slopes = expected_of(case)
-    for name, value in expected.items():
-        if name.startswith("counts."):
-            expected[name] = value * copies
-        elif "loss" not in name:
-            expected[name] = np.tile(value, (copies,) + (1,) * (value.ndim - 1))
-    return differences(tensorfile.load(work / "out.safetensors"), expected, slopes, COMPILED)
+    return differences(tensorfile.load(work / "out.safetensors"), *expected_of_copies(case, copies), COMPILED)
 
 
 def trained(case, work, bundle, data, copies=1, flags=()):
@@ -127,7 +164,12 @@ def main(way, name, work):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     ways = {"compiled": compiled, "interpreted": interpreted}
-    wrong = ways[way](ORACLE / name, work) if way in ways else repeated(ORACLE / name, work, way)
+    if way in ways:
+        wrong = ways[way](ORACLE / name, work)
+    elif way.startswith("interpreted-"):
+        wrong = interpreted_layout(ORACLE / name, work, way.removeprefix("interpreted-"))
+    else:
+        wrong = repeated(ORACLE / name, work, way)
     print("\n".join(wrong[:40]) or f"{name}: agrees")
     return 1 if wrong else 0
 

@@ -40,8 +40,9 @@ OracleModel::OracleModel(const std::string &name, Stage stage)
     throw std::runtime_error(name + ": import failed");
   module = std::move(*imported);
   lower(*module, stage);
-  interpreter.emplace(*module);
   tools::ModelInputs inputs(*module, name);
+  group.emplace(*module, 1, inputs.spec.numRoutedExperts);
+  interpreter = &(*group)[0];
   inputs.loadWeights(path("model.safetensors"), interpreter->store);
   inputs.makeRotaryTables(*module, interpreter->store);
   inputs.setSeeds(interpreter->store);

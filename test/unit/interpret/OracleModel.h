@@ -5,7 +5,7 @@
 #ifndef HADAL_TEST_UNIT_INTERPRET_ORACLEMODEL_H
 #define HADAL_TEST_UNIT_INTERPRET_ORACLEMODEL_H
 
-#include "dialects/Hadal/Reference/Interpreter.h"
+#include "dialects/Hadal/Reference/Group.h"
 
 #include "mlir/IR/OwningOpRef.h"
 
@@ -30,7 +30,8 @@ public:
 
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::optional<reference::Interpreter> interpreter;
+  std::optional<reference::Group> group;         ///< of one rank
+  reference::Interpreter *interpreter = nullptr; ///< that rank
 
 private:
   std::string folder;
