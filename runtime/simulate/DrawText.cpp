@@ -49,8 +49,12 @@ double Drawing::shortest() const {
 
 TextStyle styleOf(std::FILE *out) {
   TextStyle style;
-  if (!::isatty(::fileno(out)))
+  if (!::isatty(::fileno(out))) {
+    const char *columns = std::getenv("COLUMNS");
+    const int width = columns ? int(std::strtol(columns, nullptr, 10)) : 0;
+    style.columns = width > 0 && width <= 10000 ? width : style.columns;
     return style;
+  }
   const char *plain = std::getenv("NO_COLOR");
   style.colour = !plain || !*plain;
   winsize window{};

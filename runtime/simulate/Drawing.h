@@ -40,7 +40,8 @@ struct TextStyle {
   int columns = 240;
   bool colour = false;
 };
-/// The width of the terminal, and colours, if `out` is one and NO_COLOR is not set.
+/// The width of the terminal, and colours, if `out` is one and NO_COLOR is not set; else the width
+/// that COLUMNS gives.
 TextStyle styleOf(std::FILE *out);
 
 /// Time is scaled so that lines fit `columns`.

@@ -2,8 +2,9 @@
 """run_guides.py SOURCE PAGE...: runs the commands of pages, in a folder that looks like the top of the repository.
 
 Blocks marked `sh` are commands, line by line. In blocks marked `console` a line that begins with `$ ` is one, and the lines below it
-must be in what it prints, whatever their order; a number there stands for any number, `...` for anything. A page goes on with the files
-of the one before it. Long training is cut short. Every flag that --help names must be on one of the pages.
+must be in what it prints, whatever their order; a number there stands for any number, `...` for anything; of drawings the lengths
+are not compared. A page goes on with the files of the one before it. Long training is cut short. Every flag that --help names must be
+on one of the pages.
 """
 
 import os
@@ -17,9 +18,14 @@ COMMANDS = ("train", "generate", "evaluate", "inspect", "verify", "simulate", "b
 INSTEAD = {"--steps 300": "--steps 2", "step-000000300": "step-000000002", "HADAL_CACHE=$PWD": "HADAL_CACHE=${HADAL_CACHE:-$PWD}"}
 
 
+def plain(line):
+    """Of a drawing what is drawn in which order, whatever its length."""
+    return re.sub(r"[·─\s]+", "", line) if "─" in line else line.strip()
+
+
 def pattern(line):
     """What a line of a block stands for."""
-    parts = re.split(r"(\.\.\.|(?<![A-Za-z\d])\d+(?:[.,]\d+)*|\s+)", line.strip())
+    parts = re.split(r"(\.\.\.|(?<![A-Za-z\d])\d+(?:[.,]\d+)*|\s+)", plain(line))
     kinds = {"...": ".*", "number": r"[\d.,]+", "space": r"\s+"}
     return "".join(kinds.get("number" if part[:1].isdigit() else "space" if part.isspace() else part, re.escape(part)) for part in parts)
 
@@ -55,7 +61,7 @@ def run(shell, command, expected):
     text = "".join(printed)
     if code != 0:
         return f"{command}: exit code {code}\n{text}"
-    missing = [line for line in expected if not any(re.fullmatch(pattern(line), other.strip()) for other in printed)]
+    missing = [line for line in expected if not any(re.fullmatch(pattern(line), plain(other)) for other in printed)]
     return f"{command}: does not print\n  " + "\n  ".join(missing) + f"\nbut\n{text}" if missing else None
 
 
