@@ -7,6 +7,7 @@
 #include "runtime/program/TableText.h"
 #include "runtime/program/Timeline.h"
 #include "runtime/support/Error.h"
+#include "runtime/train/StepClocks.h"
 #include "runtime/train/StepWaits.h"
 #include "runtime/transport/Collectives.h"
 
@@ -42,6 +43,12 @@ StepSpans gatherSpans(const RankLinks &links, const TrainingStep &training) {
     if (!bytes.empty())
       std::memcpy(all.back().data(), bytes.data(), bytes.size());
   }
+  const std::vector<std::int64_t> offsets = clockOffsets(*links.transport, RankClock::steady());
+  for (std::size_t rank = 0; rank < offsets.size(); ++rank)
+    for (StepSpan &span : all[rank]) {
+      span.start += offsets[rank];
+      span.end += offsets[rank];
+    }
   return links.rank() == 0 ? all : StepSpans();
 }
 

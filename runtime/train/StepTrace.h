@@ -14,7 +14,8 @@
 
 namespace hadal::rt {
 
-/// An instruction of a step; nanoseconds of the steady clock, one for all ranks of a machine.
+/// An instruction of a step; nanoseconds of the steady clock, once gathered that of rank 0's
+/// machine.
 struct StepSpan {
   std::uint32_t program, stream, instruction, unused; ///< program: 0 gradients, 1 update
   std::int64_t start, end;
