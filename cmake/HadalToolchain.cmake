@@ -37,6 +37,8 @@ set(HADAL_RUNTIME_ONLY OFF)
 if(HADAL_SANITIZE STREQUAL "thread")
   # LLVM's shared libraries are not instrumented, and the compiler is one thread: the runtime is what this is for.
   set(HADAL_RUNTIME_ONLY ON)
+  set(HADAL_COMPILER "${PROJECT_SOURCE_DIR}/build/release/bin/hadal-compile" CACHE FILEPATH
+    "hadal-compile of a build without ThreadSanitizer: makes the bundles that the tests run")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer -gline-tables-only)
   add_link_options(-fsanitize=thread)
 elseif(HADAL_SANITIZE)

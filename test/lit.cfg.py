@@ -17,7 +17,12 @@ config.test_source_root = os.path.join(config.hadal_source_dir, "test")
 config.test_exec_root = os.path.join(config.hadal_build_dir, "test")
 
 bin_dir = os.path.join(config.hadal_build_dir, "bin")
-config.environment["PATH"] = os.pathsep.join([bin_dir, config.llvm_tools_dir, os.environ["PATH"]])
+path = [bin_dir, config.llvm_tools_dir, os.environ["PATH"]]
+if config.hadal_compiler:  # of another build; what that has beside it comes last
+    if not os.access(config.hadal_compiler, os.X_OK):
+        lit_config.fatal(f"{config.hadal_compiler}: not there; build hadal-compile, or set HADAL_COMPILER")
+    path.append(os.path.dirname(config.hadal_compiler))
+config.environment["PATH"] = os.pathsep.join(path)
 config.substitutions += [
     ("%{bin}", bin_dir),
     ("%{python}", sys.executable + " -B"),

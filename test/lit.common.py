@@ -14,7 +14,9 @@ if config.sanitize:
     config.available_features.add("sanitize")
 
 if config.sanitize_threads:
-    config.environment["TSAN_OPTIONS"] = "halt_on_error=1:second_deadlock_stack=1"
+    suppressions = os.path.join(config.hadal_source_dir, "test", "tsan-suppressions.txt")
+    # No test takes this exit code for the failure it expects.
+    config.environment["TSAN_OPTIONS"] = f"halt_on_error=1:exitcode=66:atexit_sleep_ms=0:second_deadlock_stack=1:suppressions={suppressions}"
     config.environment["TSAN_SYMBOLIZER_PATH"] = config.llvm_tools_dir + "/llvm-symbolizer"
 
 supported, _ = lit_config.maxIndividualTestTimeIsSupported

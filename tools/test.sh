@@ -3,6 +3,8 @@
 #
 # tools/test.sh [PRESET]: set-up, configuration, build and all tests of a preset (release, sanitize, or thread). The last
 # line is "N passed, N failed" over all runners; the exit code is 0 only when something ran and nothing failed.
+#
+# thread has no compiler of its own: HADAL_COMPILER is the hadal-compile for its tests; that of release, built first, without it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tools/phases.sh
@@ -30,8 +32,16 @@ esac
 phase set-up
 step tools/setup.sh
 phase configure
-step cmake --preset "$preset" -Wno-dev --log-level=WARNING
+settings=(-Wno-dev --log-level=WARNING)
+if [ "$preset" = thread ]; then
+  [ -n "${HADAL_COMPILER:-}" ] || step cmake --preset release "${settings[@]}"
+  settings+=("-DHADAL_COMPILER=${HADAL_COMPILER:-$PWD/build/release/bin/hadal-compile}")
+fi
+step cmake --preset "$preset" "${settings[@]}"
 phase build
+if [ "$preset" = thread ] && [ -z "${HADAL_COMPILER:-}" ]; then
+  step cmake --build --preset release --target hadal-compile
+fi
 step cmake --build --preset "$preset" --target all build-tests
 phase tests
 rm -f "$report"

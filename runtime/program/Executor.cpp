@@ -4,8 +4,10 @@
 
 #include "runtime/program/Executor.h"
 
+#include "runtime/device/Accesses.h"
 #include "runtime/device/RedZones.h"
 #include "runtime/program/Layout.h"
+#include "runtime/program/Uses.h"
 #include "runtime/support/Error.h"
 #include "runtime/transport/Fault.h"
 
@@ -75,10 +77,22 @@ void Executor::forbidGaps(const bundle::Component &component) {
             std::size_t(component.temporary_bytes()->Get(i)));
 }
 
+/// Of a launch, for the thread sanitizer: only events order its buffers with those of other
+/// streams.
+void Executor::tellAccesses(const Step &step) const {
+  forEachUse(bundle.table(), *program.instructions()->Get(step.instruction),
+             [&](std::uint32_t buffer, Use use) {
+               const auto bytes = std::size_t(bytesNow(buffer));
+               (use == Use::read ? reads : writes)(buffers[buffer].data, bytes);
+             });
+}
+
 void Executor::runCalls(const Step &step, StreamProgress *progress) {
   const bundle::Instruction &instruction = *program.instructions()->Get(step.instruction);
   if (kRedZones)
     forbidGaps(*bundle.table().components()->Get(instruction.component()));
+  if (kAccesses)
+    tellAccesses(step);
   for (std::size_t i = step.first; i < step.first + step.count; ++i)
     launch(calls[i], progress);
 }
@@ -90,8 +104,10 @@ class RowFrame {
 public:
   RowFrame(RowPool &pool, std::uint64_t rowBytes, std::int64_t rows)
       : pool(pool), rows(std::uint64_t(std::max<std::int64_t>(0, rows) + 15) / 16 * 16) {
-    if (rowBytes && rows >= 0)
-      memory = pool.allocate(rowBytes * this->rows, MemoryUse::Activations);
+    if (!rowBytes || rows < 0)
+      return;
+    memory = pool.allocate(rowBytes * this->rows, MemoryUse::Activations);
+    writes(memory, std::size_t(rowBytes * this->rows));
   }
   ~RowFrame() {
     if (memory)
@@ -128,6 +144,8 @@ void Executor::runRowCalls(const Step &step, StreamProgress *progress) {
   }
   if (kRedZones)
     forbidGaps(component);
+  if (kAccesses)
+    tellAccesses(step);
   for (std::size_t i = 0; i < step.count; ++i) {
     const bundle::KernelCall &table = *component.calls()->Get(std::uint32_t(i));
     Call &call = calls[step.first + i];

@@ -190,6 +190,7 @@ private:
   void runCalls(const Step &step, StreamProgress *progress);
   void runRowCalls(const Step &step, StreamProgress *progress);
   void launch(const Call &call, StreamProgress *progress);
+  void tellAccesses(const Step &step) const;
   void forbidGaps();
   void forbidGaps(const bundle::Component &component);
   std::string textOf(std::uint32_t instruction) const;

@@ -50,9 +50,11 @@ else:
     sys.exit("ended before it was killed: " + run.stderr.read().decode()[-1000:])
 started = time.monotonic()
 try:
-    run.communicate(timeout=20)
+    said = run.communicate(timeout=20)[1].decode()
 except subprocess.TimeoutExpired:
     run.kill()
     sys.exit("still runs 20 seconds after the kill")
+if "Sanitizer: " in said:
+    sys.exit(said)
 print(f"killed rank {victim}, ended {time.monotonic() - started:.1f} s later with exit code {run.returncode}")
 sys.exit(run.returncode == 0)
