@@ -112,6 +112,13 @@ FirstHalves::FirstHalves(const Order &order, const RankLayout &layout) {
   if (!times)
     return;
   ends = std::move(*times);
+  for (int64_t rank = 0; rank < layout.ranks; ++rank)
+    for (auto [entry, end] : llvm::enumerate(ends[size_t(rank)]))
+      for (const OrderPart &part : (*entries)[size_t(rank)][entry].parts)
+        if (part.what == 'B' || part.what == 'W') {
+          double &last = lasts[layout.stageOf(rank, part.direction)];
+          last = std::max(last, end);
+        }
   for (int64_t stage = 0; stage < layout.stages(); ++stage) {
     const int64_t rank = layout.rankOf(stage, 0);
     if (rank != layout.rankOf(stage, 1))

@@ -33,11 +33,17 @@ public:
     auto found = places.find(stage);
     return found == places.end() ? nullptr : &found->second;
   }
+  /// When the last weight gradient of a stage ends, on whichever rank; 0 where that is not known.
+  double lastOf(int64_t stage) const {
+    auto found = lasts.find(stage);
+    return found == lasts.end() ? 0 : found->second;
+  }
   /// When an entry of a rank ends; of a batch of transfers, when the one before it does.
   double endOf(int64_t rank, int64_t entry) const { return ends[size_t(rank)][size_t(entry)]; }
 
 private:
   std::map<int64_t, OrderPlace> places; ///< by stage
+  std::map<int64_t, double> lasts;      ///< by stage
   std::vector<std::vector<double>> ends;
 };
 

@@ -17,12 +17,13 @@ public:
       : components(components), holders(holders), rank(rank), layout(layout), builder(builder) {}
 
   LogicalResult run() {
-    awaitParked();
+    // Sums of one group are made one behind the other: on one stream, or after the parked ones.
+    if (layout.directions() == 1)
+      awaitParked();
     if (failed(addHere()))
       return failure();
-    for (auto &[name, holder] : holders.all())
-      if (holder.sharded() && holder.has(rank))
-        reduce(name, holder);
+    for (const auto &[moment, entry] : inTurn())
+      reduce(entry.first, *entry.second);
     for (auto &[state, group] : holders.counts())
       if (int64_t(group.getRanks().size()) * layout.dataParallel > 1 &&
           llvm::is_contained(group.getRanks(), rank))
@@ -76,7 +77,22 @@ private:
     return parked;
   }
 
-  /// Sums of one group are made one behind the other, so that all members make them in one order.
+  /// What this rank shares. Of two stages a rank, what is complete first at unit times comes first;
+  /// all holders have the same order.
+  std::map<std::pair<double, size_t>, std::pair<StringRef, const Holders *>> inTurn() {
+    std::map<std::pair<double, size_t>, std::pair<StringRef, const Holders *>> shared;
+    for (auto &[name, holder] : holders.all()) {
+      if (!holder.sharded() || !holder.has(rank))
+        continue;
+      double moment = 0;
+      if (layout.directions() > 1)
+        for (const Accumulator &each : holder.accumulators)
+          moment = std::max(moment, holders.firstHalves().lastOf(each.stage));
+      shared[{moment, shared.size()}] = {name, &holder};
+    }
+    return shared;
+  }
+
   void awaitParked() {
     SmallVector<Value> all;
     for (auto &[name, holder] : holders.all())
@@ -89,14 +105,12 @@ private:
     for (const std::string &storage : holders.storagesOf(name, rank))
       accumulators.push_back(builder.stored(StorageKind::Gradient, storage, holder.type));
     BufferOp shard = builder.stored(StorageKind::Gradient, name, holder.windowType(), holder.group);
-    OpBuilder &at = builder.end();
-    ReduceScatterOp::create(at, shard.getLoc(), accumulators, parkedOf(name, holder), shard,
-                            holder.group, holders.sumsOf(name, at), name, /*stream=*/0);
+    builder.reduce(accumulators, parkedOf(name, holder), shard, holder.group,
+                   holders.sumsOf(name, builder.end()), name);
   }
 
   void count(StringRef state, GroupAttr group) {
-    BufferOp buffer = builder.find(StorageKind::State, state);
-    AllReduceOp::create(builder.end(), buffer.getLoc(), buffer, group, /*stream=*/0);
+    builder.allReduce(builder.find(StorageKind::State, state), group);
   }
 
   Components &components;

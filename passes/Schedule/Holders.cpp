@@ -135,6 +135,10 @@ bool HolderTable::parks() const {
   return llvm::any_of(parameters, [](const auto &entry) { return entry.second.parks; });
 }
 
+bool HolderTable::shards() const {
+  return llvm::any_of(parameters, [](const auto &entry) { return entry.second.sharded(); });
+}
+
 const Holders *HolderTable::find(StringRef parameter) const {
   auto found = parameters.find(parameter.str());
   return found == parameters.end() ? nullptr : &found->second;

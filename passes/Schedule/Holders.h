@@ -61,6 +61,8 @@ public:
   llvm::SmallVector<std::string> parkedOf(llvm::StringRef parameter) const;
   /// Whether any does.
   bool parks() const;
+  /// Whether any parameter has several holders.
+  bool shards() const;
   const FirstHalves &firstHalves() const { return halves; }
   /// The groups that count tokens in one state (`counts.3`), in program order.
   const NamedVector<GroupAttr> &counts() const { return states; }

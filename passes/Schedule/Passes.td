@@ -52,7 +52,8 @@ def ExpandProgramsPass : Pass<"pipe-expand-programs", "::mlir::ModuleOp"> {
     of a parameter (`NAME#mtp`) are added to its first. Where several ranks hold a parameter, pipe.reduce_scatter does both,
     and leaves a rank its shard of the sum; the program of the optimizer works on shards then, and gathers the
     parameter. Where both halves are added on one rank, the first is reduced when it is complete, on a stream of its own, and
-    each rank's window of it is parked (`NAME#parked`): the second half goes to the same accumulators. Counts of tokens are
+    each rank's window of it is parked (`NAME#parked`): the second half goes to the same accumulators. Where a rank has two
+    stages, the last sums stand on that stream, too, and begin with the stage that is complete first. Counts of tokens are
     summed over all that hold the router.
 
     `evaluate` takes one micro-batch through the stages of direction 0. Programs that generate are for one rank.

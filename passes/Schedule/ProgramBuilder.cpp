@@ -18,7 +18,9 @@ static SmallVector<StringRef> streamsOf(const RankLayout &layout, const Target &
     names.push_back("experts");
   if (target.stages && layout.ranks > 1)
     names.push_back("pipeline");
-  if (target.holders && target.holders->parks())
+  // Of two stages a rank one is done long before the other: its sums need not wait.
+  const bool early = target.holders && layout.directions() > 1 && target.holders->shards();
+  if (early || (target.holders && target.holders->parks()))
     names.push_back("sums");
   return names;
 }
@@ -213,6 +215,24 @@ LogicalResult ProgramBuilder::transfer(ArrayRef<Transfer> batch) {
   streams.after(transfersStream, last, reads, writes);
   ++batches;
   return success();
+}
+
+void ProgramBuilder::reduce(ValueRange accumulators, ValueRange parked, BufferOp shard,
+                            GroupAttr group, ArrayAttr sums, StringRef parameter) {
+  const unsigned stream = finalSums();
+  SmallVector<Value> reads(accumulators);
+  reads.append(parked.begin(), parked.end());
+  streams.before(stream, reads, Value(shard));
+  auto sum = ReduceScatterOp::create(instructions, shard.getLoc(), accumulators, parked, shard,
+                                     group, sums, parameter, stream);
+  streams.after(stream, sum, reads, Value(shard));
+}
+
+void ProgramBuilder::allReduce(BufferOp state, GroupAttr group) {
+  const unsigned stream = finalSums();
+  streams.before(stream, {}, Value(state));
+  auto sum = AllReduceOp::create(instructions, state.getLoc(), state, group, stream);
+  streams.after(stream, sum, {}, Value(state));
 }
 
 void ProgramBuilder::park(BufferOp accumulator, BufferOp shard, GroupAttr group, ArrayAttr sums,

@@ -56,6 +56,11 @@ public:
               llvm::StringRef parameter = {});
   /// Sends and receives that are committed together. Fails where a value is not there.
   llvm::LogicalResult transfer(llvm::ArrayRef<Transfer> batch);
+  /// Sums at the end of the program, the parked ones too, into this rank's shard; a sum over what
+  /// all holders have of a state.
+  void reduce(mlir::ValueRange accumulators, mlir::ValueRange parked, BufferOp shard,
+              GroupAttr group, mlir::ArrayAttr sums, llvm::StringRef parameter);
+  void allReduce(BufferOp state, GroupAttr group);
   /// Sums what all holders have in an accumulator into their shards, on a stream beside what
   /// computes, and zeroes it. `accumulator`: null on a rank that has none.
   void park(BufferOp accumulator, BufferOp shard, GroupAttr group, mlir::ArrayAttr sums,
@@ -114,6 +119,8 @@ private:
   BufferOp copyOf(BufferOp buffer);
   bool neededLater(mlir::Value value, ApplyOp apply) const;
   void mark(mlir::Operation *instruction);
+  /// The stream of sums that nothing in the program needs.
+  unsigned finalSums() const { return layout.directions() > 1 ? sumsStream : 0; }
   void zeroAccumulators();
 
   Components &components;
