@@ -49,8 +49,8 @@ class Step:
 
 
 def anatomy(step):
-    """Of each process of the trace, seconds by kind of chunk from its first work to its last, of the sums that no chunk hides and
-    of the update; and the components' names."""
+    """Of each process of the trace, seconds by kind of chunk from its first work to its last, and of the optimizer: sums behind the
+    last chunk, and what follows the gradient's norm; and the components' names."""
     chunks, others = collections.defaultdict(dict), collections.defaultdict(list)
     names = set()
     for event in step.events:
@@ -71,8 +71,8 @@ def anatomy(step):
             times["pair" if "+" in chunk else "B, I" if chunk[0] in "BI" else chunk[0]] += (end - start) / 1e6
         last = max(end for _, end in chunks[process].values())
         clip = max(end for name, _, end in others[process] if name == "clip_factor")
-        sums = sum(end - start for name, start, end in others[process] if name.startswith(("reduce", "all_reduce")) and start >= last)
-        times["optimizer"] = (sums + max(end for _, _, end in others[process]) - clip) / 1e6
+        summed = max(end for name, _, end in others[process] if name in ("reduce_scatter", "all_reduce"))
+        times["optimizer"] = (max(0, summed - last) + max(end for _, _, end in others[process]) - clip) / 1e6
         times["bubble"] = step.seconds - sum(times.values())
         times["step"] = step.seconds
         found.append(times)
@@ -104,6 +104,8 @@ def variations(costs, names):
     quick = {"launch_us": 0, "memory_bytes_per_s": 1e18}
     yield "exchanges of lone chunks as long as in a pair", changed(costs, alone={})
     yield "exchanges of lone chunks take no time", changed(costs, alone=still)
+    whole = {kind: time * 112 / 132 for kind, time in costs["kinds"].items() if kind.startswith(("attn", "mlp"))}
+    yield "lone chunks compute on all 132 SMs, not on 112", changed(costs, alone=costs["kinds"].get("alone", {}) | whole)
     yield "exchanges take no time", changed(costs, kinds=still, alone=still)
     yield "network without limit (transfers, sums, gathers)", changed(costs, network=free)
     yield "heads take no time", changed(costs, components=heads)
@@ -120,17 +122,18 @@ def variations(costs, names):
         yield f"products in bf16 at {rate / 1e12:.0f} TFLOPS", changed(costs, machine={"flops_per_s": rate})
 
 
-def plans(plan):
+def plans(plan, layers):
     """(what is changed, plan) that is compiled anew."""
     for overlap in ("none", "searched"):
         other = copy.deepcopy(plan)
         other["pipeline"]["overlap"] = overlap
         yield f'overlap "{overlap}"', other
-    layers, ranks = 61, plan["pipeline"]["ranks"]
-    if plan["pipeline"].get("schedule") == "dualpipe" and ranks == 16:
-        other = copy.deepcopy(plan)
-        other["pipeline"]["stages"] = [4] * 15 + [layers - 60]
-        yield "stages 15 x 4, 1", other
+    if plan["pipeline"].get("schedule") == "dualpipe" and plan["pipeline"]["ranks"] == 16 and layers == 61:
+        for what, stages in (("stages 15 x 4, 1 (a stage a rank, balanced)", [4] * 15 + [1]),
+                             ("stages 3, 5, 13 x 4, 1 (9 layers on a rank)", [3, 5] + [4] * 13 + [1])):
+            other = copy.deepcopy(plan)
+            other["pipeline"]["stages"] = stages
+            yield what, other
 
 
 def main():
@@ -172,7 +175,7 @@ def main():
     row("nothing", step.seconds)
     for what, other in variations(costs, names):
         row(what, Step(bundle, other).seconds)
-    for what, other in [] if flags.no_plans else plans(plan):
+    for what, other in [] if flags.no_plans else plans(plan, config["num_hidden_layers"]):
         path = common.write_json(WORK / "plan.json", other)
         common.run("hadal-compile", flags.config, "--plan", path, *compile_dry, WORK / "other.hadal")
         row(what, Step(WORK / "other.hadal", costs).seconds)
