@@ -20,16 +20,19 @@ import time
 import common
 
 V3 = common.ROOT / "examples" / "deepseek-v3"
-WORK = common.WORK / "full-size"
 EXCHANGES = ("dispatch(F)", "dispatch(B)", "combine(F)", "combine(B)")
 PEAK = 989e12  # bf16 FLOP a second of an H800: what the published MFU is of
 # "Insights into DeepSeek-V3" (arXiv 2505.09343), table 4, multi-plane network: seconds of a step of DeepSeek-V3 on 2,048 H800.
 PUBLISHED = {"step": 19.926, "F": 1.13, "pair": 13.95, "B, I": 1.99, "W": 0.48, "optimizer": 0.29, "bubble": 2.06}
 
 
+def run(tool, *arguments):
+    return common.run(tool, *arguments, binary=flags.bin)
+
+
 def timed(tool, *arguments):
     begin = time.monotonic()
-    out, _, resident = common.run(tool, *arguments)
+    out, _, resident = run(tool, *arguments)
     print(f"| `{tool} {' '.join(pathlib.Path(str(a)).name for a in arguments)}` | {time.monotonic() - begin:.1f} s | {resident:.0f} MiB |",
           flush=True)
     return out
@@ -39,9 +42,9 @@ class Step:
     """A simulated step: its report, and the trace where it was asked for."""
 
     def __init__(self, bundle, costs, trace=None):
-        path = common.write_json(WORK / "costs.json", costs)
-        report = WORK / "report.json"
-        common.run("hadal-run", "simulate", bundle, "--costs", path, "--report", report, *(["--trace", trace] if trace else []))
+        path = common.write_json(flags.work / "costs.json", costs)
+        report = flags.work / "report.json"
+        run("hadal-run", "simulate", bundle, "--costs", path, "--report", report, *(["--trace", trace] if trace else []))
         found = json.loads(report.read_text())
         self.seconds = found["makespan_us"] / 1e6
         self.ranks = found["ranks"]
@@ -136,17 +139,22 @@ def plans(plan, layers):
             yield what, other
 
 
-def main():
+def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", nargs="?", type=pathlib.Path, default=V3 / "config.json")
     parser.add_argument("plan", nargs="?", type=pathlib.Path, default=V3 / "plan.json")
     parser.add_argument("costs", nargs="?", type=pathlib.Path, default=V3 / "h800.json")
     parser.add_argument("--no-plans", action="store_true", help="only changes of costs; nothing is compiled a second time")
-    flags = parser.parse_args()
+    parser.add_argument("--bin", type=pathlib.Path, default=common.BIN, help="where hadal-compile and hadal-run are")
+    parser.add_argument("--work", type=pathlib.Path, default=common.WORK / "full-size", help="a folder for files")
+    return parser.parse_args()
+
+
+def main():
     config, plan, costs = (json.loads(path.read_text()) for path in (flags.config, flags.plan, flags.costs))
-    WORK.mkdir(parents=True, exist_ok=True)
+    flags.work.mkdir(parents=True, exist_ok=True)
     print(common.machine())
-    bundle = WORK / "model.hadal"
+    bundle = flags.work / "model.hadal"
     compile_dry = ("--target", "cpu", "--dry-run", "--costs", flags.costs, "-o")
     print("\n| command | wall | memory |\n|---|---|---|")
     timed("hadal-compile", flags.config, "--plan", flags.plan, *compile_dry, bundle)
@@ -155,7 +163,7 @@ def main():
     timed("hadal-run", "simulate", bundle, "--costs", flags.costs)
     print("\n" + "\n".join(line for line in verified.splitlines() if "worst case" not in line))
 
-    step = Step(bundle, costs, WORK / "trace.json")
+    step = Step(bundle, costs, flags.work / "trace.json")
     times, names = anatomy(step)
     micro = plan["micro_batch"]
     tokens = micro["sequences"] * micro["tokens"] * plan["pipeline"]["micro_batches"] / len(times)
@@ -164,7 +172,8 @@ def main():
     print("\nseconds by pipeline rank\n\n| rank | " + " | ".join(keys) + " |\n|" + "---|" * (len(keys) + 1))
     for rank, own in enumerate(times):
         print(f"| {rank} | " + " | ".join(f"{own[key]:.2f}" for key in keys) + " |")
-    print("| published | " + " | ".join(f"{value:.2f}" for value in PUBLISHED.values()) + " |")
+    if config["num_hidden_layers"] == 61:
+        print("| published | " + " | ".join(f"{value:.2f}" for value in PUBLISHED.values()) + " |")
 
     print("\n| what is changed | step s | difference | tokens/s a rank | MFU |\n|---|---|---|---|---|")
 
@@ -176,11 +185,12 @@ def main():
     for what, other in variations(costs, names):
         row(what, Step(bundle, other).seconds)
     for what, other in [] if flags.no_plans else plans(plan, config["num_hidden_layers"]):
-        path = common.write_json(WORK / "plan.json", other)
-        common.run("hadal-compile", flags.config, "--plan", path, *compile_dry, WORK / "other.hadal")
-        row(what, Step(WORK / "other.hadal", costs).seconds)
+        path = common.write_json(flags.work / "plan.json", other)
+        run("hadal-compile", flags.config, "--plan", path, *compile_dry, flags.work / "other.hadal")
+        row(what, Step(flags.work / "other.hadal", costs).seconds)
     return 0
 
 
 if __name__ == "__main__":
+    flags = parse()
     sys.exit(main())
