@@ -5,8 +5,9 @@
 #include "runtime/train/StepClocks.h"
 #include "runtime/transport/LocalTransport.h"
 
-#include <cstdlib>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 #include <thread>
 
 using namespace hadal::rt;
@@ -21,6 +22,7 @@ std::vector<std::int64_t> offsets(const std::vector<std::int64_t> &skews,
   LocalWorld world{int(skews.size())};
   std::vector<std::vector<std::int64_t>> found(skews.size());
   std::vector<std::thread> ranks;
+  ranks.reserve(skews.size());
   for (std::size_t rank = 0; rank < skews.size(); ++rank)
     ranks.emplace_back([&, rank] {
       RankClock clock = RankClock::steady();
