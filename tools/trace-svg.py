@@ -161,13 +161,28 @@ class Picture:
         self.start = min(s.start for s in slices) if window[0] is None else window[0]
         self.stop = max(s.end for s in slices) if window[1] is None else window[1]
         if self.stop <= self.start:
-            raise Refused(f"--from, --to: from {plain(self.start)} to {plain(self.stop)} us nothing happens")
+            self.refuse()
+        self.ends = {name: max(s.end for p in panel for t in p.rows() for s in t.slices) for name, panel in self.panels.items()}
+        self.cut(processes)
         rows = [(LETTER * len(process.label), SMALL * len(track.name)) for process in processes for track in process.rows()]
         self.left = 8 + max(label for label, _ in rows) + 10 + max(name for _, name in rows) + 6
         self.whole = width
         self.scale = (width - self.left - MARGIN) / (self.stop - self.start)
         self.unit, self.divisor = next(u for u in (("s", 1e6), ("ms", 1e3), ("us", 1)) if self.stop >= 2 * u[1] or u[1] == 1)
         self.used = set()
+
+    def refuse(self):
+        raise Refused(f"--from, --to: from {plain(self.start)} to {plain(self.stop)} us nothing happens")
+
+    def cut(self, processes):
+        """Leaves what is in the window; streams that have nothing there get no row."""
+        for process in processes:
+            for track in process.tracks.values():
+                track.slices = [s for s in track.slices if s.end > self.start and s.start < self.stop]
+        self.panels = {name: [process for process in panel if process.rows()] for name, panel in self.panels.items()}
+        self.panels = {name: panel for name, panel in self.panels.items() if panel}
+        if not self.panels:
+            self.refuse()
 
     def x(self, time):
         return self.left + (min(max(time, self.start), self.stop) - self.start) * self.scale
@@ -221,12 +236,11 @@ class Picture:
             self.text("", 8, tracks[0].top + min(tracks[0].height, COMPUTE) / 2 + 4, process.label)
             for track in tracks:
                 self.row(track)
-        self.mark_end(rows)
+        self.mark_end(rows, self.ends[name])
 
-    def mark_end(self, rows):
+    def mark_end(self, rows, end):
         """The panel's last moment, if it is in the window."""
-        end = max(s.end for track in rows for s in track.slices)
-        if end > self.stop:
+        if not self.start < end <= self.stop:
             return
         x, top, bottom = self.x(end), rows[0].top, rows[-1].top + rows[-1].height
         self.add(f'<path class="end" d="M{x:.1f} {top - 14}V{bottom}"/>')
@@ -239,8 +253,6 @@ class Picture:
         self.text("s", self.left - 6, track.top + track.height / 2 + 3.5, track.name)
         shapes, runs = collections.defaultdict(list), []
         for piece in sorted(track.slices):
-            if piece.end <= self.start or piece.start >= self.stop:
-                continue
             left, right = self.x(piece.start), self.x(piece.end)
             high = track.height / len(piece.parts)
             for i, part in enumerate(piece.parts):
