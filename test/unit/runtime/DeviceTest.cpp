@@ -48,6 +48,21 @@ TEST(ThreadPool, ManyJobsInARowAndAfterSleeping) {
   EXPECT_EQ(sum, 3000 * 16);
 }
 
+// Plain memory: the pool alone orders jobs, and the caller behind them.
+TEST(ThreadPool, AJobSeesWhatTheOneBeforeWrote) {
+  ThreadPool pool(3);
+  constexpr std::size_t kGrid = 64;
+  std::vector<int> from(kGrid, 0), to(kGrid, 0);
+  for (int job = 0; job < 2000; ++job) {
+    pool.parallel(std::int64_t(kGrid), [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto i = std::size_t(begin); i < std::size_t(end); ++i)
+        to[i] = from[(i + 17) % kGrid] + 1;
+    });
+    from.swap(to);
+  }
+  EXPECT_EQ(from, std::vector<int>(kGrid, 2000));
+}
+
 TEST(ThreadPool, ExceptionsComeBack) {
   ThreadPool pool(2);
   for (int round = 0; round < 10; ++round)
