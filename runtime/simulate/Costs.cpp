@@ -117,6 +117,17 @@ Costs Costs::load(const std::string &path) {
   return costs;
 }
 
+std::vector<std::string> Costs::strangers(const bundle::Bundle &table) const {
+  std::set<std::string> known;
+  for (const bundle::Component *component : *table.components())
+    known.insert(component->name()->str());
+  std::vector<std::string> found;
+  for (const auto &[name, time] : components)
+    if (!known.count(name))
+      found.push_back(name);
+  return found;
+}
+
 double Costs::kind(const std::string &name, double tokens, bool alone) const {
   auto found = alone ? kindsAlone.find(name) : kindsAlone.end();
   if (found == kindsAlone.end())

@@ -22,6 +22,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace hadal::rt {
 
@@ -47,6 +48,8 @@ public:
   static Costs load(const std::string &path);
 
   const Machine &machine() const { return rates; }
+  /// Components it has times of and the bundle has not: misspelt, or measured on another.
+  std::vector<std::string> strangers(const bundle::Bundle &table) const;
   /// "closed forms", or the file.
   const std::string &source() const { return from; }
 

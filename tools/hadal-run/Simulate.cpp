@@ -98,6 +98,9 @@ static void simulateBundle(const SimulateFlags &flags) {
   const Costs costs = flags.costs.empty() ? Costs() : Costs::load(flags.costs);
   const Bundle bundle(flags.bundle, /*execute=*/false);
   requireTraining(bundle);
+  for (const std::string &name : costs.strangers(bundle.table()))
+    std::cerr << "warning: " << flags.costs << ": components." << name
+              << ": the bundle has no such component\n";
   const ProgramRun run(bundle.table(), costs, flags.ranksPerNode);
   if (!flags.trace.empty()) {
     ChromeTrace trace(flags.trace);

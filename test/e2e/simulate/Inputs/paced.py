@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-TRIES, LEAST, MOST = 5, 0.998, 1.25
+TRIES, LEAST, MOST = 5, 0.998, 1.5
 
 costs, *bundles = sys.argv[1:]
 
