@@ -25,9 +25,10 @@ def PartitionStagesPass : Pass<"hadal-partition-stages", "::mlir::ModuleOp"> {
   let summary = "the pipeline stage of each application";
   let description = [{
     Gives every hadal.apply and hadal.exchange of `@gradients` and `@evaluate` the attribute `stage`: that of its layer; the
-    embedding is on the first stage, final norm, head and all of MTP on the last. What has neither layer nor weight is
-    where its operands are: forwards on the latest of their stages, backwards on the earliest. Refuses programs where
-    anything but one float tensor (and the tokens) crosses a border forwards, and one backwards.
+    embedding is on the first stage, final norm, head and all of MTP on the last. Where the plan leaves the stages open they
+    are balanced: by the dearest stage, and where a rank has two of them (dualpipe, dualpipev) by the dearest rank. What has
+    neither layer nor weight is where its operands are: forwards on the latest of their stages, backwards on the earliest.
+    Refuses programs where anything but one float tensor (and the tokens) crosses a border forwards, and one backwards.
   }];
   let options = [ListOption<"layers", "layers", "int64_t", "main layers on each stage, in place of the plan's">];
   let dependentDialects = ["::hadal::HadalDialect"];
