@@ -106,9 +106,12 @@ def variations(costs, names):
     heads, mtp = idle("head_loss", "mtp1_head_loss"), idle("mtp")
     quick = {"launch_us": 0, "memory_bytes_per_s": 1e18}
     yield "exchanges of lone chunks as long as in a pair", changed(costs, alone={})
-    yield "exchanges of lone chunks take no time", changed(costs, alone=still)
+    own = costs["kinds"].get("alone", {})
+    yield "exchanges of lone chunks take no time", changed(costs, alone=own | still)
+    for what, phase in (("forward", "(F)"), ("backward", "(B)")):
+        yield f"of these the {what} ones", changed(costs, alone=own | {kind: 0 for kind in EXCHANGES if kind.endswith(phase)})
     whole = {kind: time * 112 / 132 for kind, time in costs["kinds"].items() if kind.startswith(("attn", "mlp"))}
-    yield "lone chunks compute on all 132 SMs, not on 112", changed(costs, alone=costs["kinds"].get("alone", {}) | whole)
+    yield "lone chunks compute on all 132 SMs, not on 112", changed(costs, alone=own | whole)
     yield "exchanges take no time", changed(costs, kinds=still, alone=still)
     yield "network without limit (transfers, sums, gathers)", changed(costs, network=free)
     yield "heads take no time", changed(costs, components=heads)
