@@ -44,7 +44,8 @@ HostTensor randomTensor(std::vector<int64_t> shape, unsigned seed, double scale 
 template <typename T>
 HostTensor tensorOf(std::vector<int64_t> shape, const std::vector<T> &values) {
   HostTensor tensor{std::move(shape), sizeof(T), std::vector<char>(values.size() * sizeof(T))};
-  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  if (!values.empty()) // where there are none, the pointers may be null
+    std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
   return tensor;
 }
 /// The largest |a - b| / (1 + |b|) over f32 elements; infinite where shapes differ or a value is
