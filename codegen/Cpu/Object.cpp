@@ -229,7 +229,7 @@ struct TemporaryFolder {
   std::error_code error = llvm::sys::fs::createUniqueDirectory("hadal-kernels", path);
   ~TemporaryFolder() {
     if (!error)
-      (void)llvm::sys::fs::remove_directories(path);
+      error = llvm::sys::fs::remove_directories(path); // what stays is the system's to clear
   }
   std::string file(const Twine &name) const { return (path + "/" + name).str(); }
 };
