@@ -162,8 +162,8 @@ LogicalResult ProgramBuilder::launch(ApplyOp apply, PhaseKind phase, int64_t mic
   SmallVector<Value> buffers;
   if (failed(component) || failed(arguments(apply, **component, microBatch, buffers)))
     return failure();
-  BufferOp received;
-  if ((*component)->counted && !(received = receivedOf(buffers)))
+  BufferOp received = (*component)->counted ? receivedOf(buffers) : BufferOp();
+  if ((*component)->counted && !received)
     return apply.emitOpError("works on rows that routing counts, but gets none from an exchange");
   if (received) // what the launch waits for tells the counts, too
     streams.before(kCompute, buffers, {});

@@ -14,9 +14,9 @@
 
 namespace hadal::rt {
 
-static const std::set<std::string> kKinds = {
-    "attn(F)", "attn(B)",     "attn(W)",     "mlp(F)",     "mlp(B)",
-    "mlp(W)",  "dispatch(F)", "dispatch(B)", "combine(F)", "combine(B)"};
+static const char *const kKinds[] = {"attn(F)",    "attn(B)",   "attn(W)",     "mlp(F)",
+                                     "mlp(B)",     "mlp(W)",    "dispatch(F)", "dispatch(B)",
+                                     "combine(F)", "combine(B)"};
 
 std::string kindOf(const std::string &component, const std::string &phase) {
   auto has = [&](const char *part) { return component.find(part) != std::string::npos; };
@@ -37,29 +37,33 @@ public:
     if (json.contains("machine"))
       machine(json["machine"]);
     if (json.contains("components"))
-      for (const auto &[name, value] : object(json["components"], "components").items())
-        costs.components[name] = number(value, "components." + name);
+      components(json["components"]);
     if (json.contains("kinds"))
       kinds(json["kinds"]);
   }
 
 private:
+  void components(const nlohmann::json &json) const {
+    requireObject(json, "components");
+    for (const auto &[name, value] : json.items())
+      costs.components[name] = number(value, "components." + name);
+  }
   [[noreturn]] void fail(const std::string &place, const std::string &message) const {
     throw InputError(file, (place.empty() ? "" : place + ": ") + message);
   }
-  const nlohmann::json &object(const nlohmann::json &json, const std::string &place) const {
+  void requireObject(const nlohmann::json &json, const std::string &place) const {
     if (!json.is_object())
-      fail(place, "found " + std::string(json.type_name()) + "; allowed is an object");
-    return json;
+      fail(place, std::string("found ").append(json.type_name()).append("; allowed is an object"));
   }
   void allow(const nlohmann::json &json, const std::string &place,
              const std::vector<std::string> &keys) const {
-    std::string list;
+    requireObject(json, place);
+    std::string allowed;
     for (const std::string &key : keys)
-      list += (list.empty() ? "" : ", ") + key;
-    for (const auto &[key, value] : object(json, place).items())
+      allowed.append(allowed.empty() ? "; allowed are " : ", ").append(key);
+    for (const auto &[key, value] : json.items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        fail(place, "found key " + key + "; allowed are " + list);
+        fail(place, std::string("found key ").append(key).append(allowed));
   }
   double number(const nlohmann::json &json, const std::string &place, bool positive = false) const {
     const double value = json.is_number() ? json.get<double>() : -1;
@@ -89,7 +93,7 @@ private:
       link(json["network"], "machine.network", costs.rates.network);
   }
   void kinds(const nlohmann::json &json) const {
-    const std::vector<std::string> names(kKinds.begin(), kKinds.end());
+    const std::vector<std::string> names(std::begin(kKinds), std::end(kKinds));
     std::vector<std::string> keys = names;
     keys.insert(keys.end(), {"alone", "tokens"});
     allow(json, "kinds", keys);
