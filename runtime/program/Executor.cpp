@@ -83,7 +83,7 @@ void Executor::tellAccesses(const Step &step) const {
   forEachUse(bundle.table(), *program.instructions()->Get(step.instruction),
              [&](std::uint32_t buffer, Use use) {
                const auto bytes = std::size_t(bytesNow(buffer));
-               (use == Use::read ? reads : writes)(buffers[buffer].data, bytes);
+               (use == Use::Read ? reads : writes)(buffers[buffer].data, bytes);
              });
 }
 

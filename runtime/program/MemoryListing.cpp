@@ -84,7 +84,7 @@ private:
         life.last = n;
         if (!rows)
           life.bytes = bytesOf(buffer);
-        else if (use == Use::allocate)
+        else if (use == Use::Allocate)
           life.bytes = rowBytes(buffer) * countOf(buffer, instruction, memory);
       });
     }

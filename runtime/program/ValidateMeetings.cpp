@@ -64,7 +64,7 @@ private:
       }
       if (instruction.opcode() == bundle::Opcode::launch)
         forEachUse(*set.table, instruction, [&](std::uint32_t buffer, Use use) {
-          if (use != Use::read)
+          if (use != Use::Read)
             writers[buffer] = originOf(instruction);
           firstUse(rank, buffer, originOf(instruction));
         });

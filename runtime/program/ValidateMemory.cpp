@@ -97,15 +97,15 @@ private:
     const auto first = pieces.find(begin), last = pieces.lower_bound(end);
     for (auto piece = first; piece != last; ++piece)
       check(buffer, use, piece->second);
-    if (use == Use::read) {
+    if (use == Use::Read) {
       for (auto piece = first; piece != last; ++piece)
         piece->second.readers[timeline.streamOf(current)] = current + 1;
       return;
     }
     Piece made;
     made.end = end;
-    made.state = use == Use::free       ? Piece::absent
-                 : use == Use::allocate ? Piece::empty
+    made.state = use == Use::Free       ? Piece::absent
+                 : use == Use::Allocate ? Piece::empty
                                         : Piece::full;
     made.writer = current + 1;
     made.buffer = buffer;
@@ -137,11 +137,11 @@ private:
       checkRoom(buffer, use, piece);
     if (piece.writer && !ordered(piece.writer, use))
       race(buffer, piece.buffer, piece.writer, use);
-    if (use != Use::read)
+    if (use != Use::Read)
       for (std::uint32_t reader : piece.readers)
         if (reader && !ordered(reader, use))
           race(buffer, kNobody, reader, use);
-    if (use != Use::read && use != Use::update)
+    if (use != Use::Read && use != Use::Update)
       return;
     if (piece.state == Piece::empty)
       refuse("reads " + nameOf(buffer) + " before anything is written there");
@@ -151,12 +151,12 @@ private:
   }
 
   void checkRoom(std::uint32_t buffer, Use use, const Piece &piece) const {
-    if (use == Use::allocate) {
+    if (use == Use::Allocate) {
       if (piece.state != Piece::absent)
         refuse("allocates " + nameOf(buffer) + ", which " + text(piece.writer - 1) +
                " left allocated");
     } else if (piece.state == Piece::absent) {
-      refuse((use == Use::free ? "frees " : "uses ") + nameOf(buffer) +
+      refuse((use == Use::Free ? "frees " : "uses ") + nameOf(buffer) +
              (piece.writer ? ", which is free since " + text(piece.writer - 1)
                            : ", which is not allocated before"));
     }
@@ -164,12 +164,12 @@ private:
 
   bool ordered(std::uint32_t earlier, Use use) const {
     return timeline.precedes(earlier - 1, current) ||
-           (use == Use::writeInPlace && earlier - 1 == current);
+           (use == Use::WriteInPlace && earlier - 1 == current);
   }
 
   [[noreturn]] void race(std::uint32_t buffer, std::uint32_t other, std::uint32_t earlier,
                          Use use) const {
-    std::string message = use == Use::read ? "reads " : "writes ";
+    std::string message = use == Use::Read ? "reads " : "writes ";
     message += nameOf(buffer);
     if (earlier - 1 == current)
       refuse(message + " and uses the same memory through another operand");

@@ -98,7 +98,7 @@ private:
       bool takes = false;
       forEachUse(*set.table, part, [&](std::uint32_t buffer, Use use) {
         const auto *operands = weights.operands();
-        takes |= use != Use::read &&
+        takes |= use != Use::Read &&
                  std::find(operands->begin(), operands->end(), buffer) != operands->end();
       });
       if (takes)
