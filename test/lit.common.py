@@ -8,7 +8,7 @@ import os
 config.environment["HADAL_CACHE"] = os.path.join(config.hadal_build_dir, "test", "kernels")
 
 if config.sanitize:
-    config.environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"
+    config.environment["ASAN_OPTIONS"] = "detect_leaks=1:detect_stack_use_after_return=1"
     config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
     config.environment["ASAN_SYMBOLIZER_PATH"] = config.llvm_tools_dir + "/llvm-symbolizer"
     config.available_features.add("sanitize")
