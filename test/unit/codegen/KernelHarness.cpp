@@ -13,6 +13,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -154,7 +155,7 @@ KernelHarness::bind(const std::vector<HostTensor> &arguments) {
         std::make_shared<Memory>(bytesOf(argument.getType(), shapeOf(argument)), measuring);
     if (memory->size != tensor.bytes.size())
       throw std::runtime_error("argument of a wrong size");
-    std::memcpy(memory->data, tensor.bytes.data(), memory->size);
+    std::copy(tensor.bytes.begin(), tensor.bytes.end(), memory->data); // empty, it may be null
     memories[argument.getAsOpaquePointer()] = memory;
   }
   return memories;
