@@ -107,11 +107,13 @@ private:
         changes[std::size_t(life.last) + 1] -= std::int64_t(life.bytes);
       }
     std::int64_t live = 0;
-    for (std::size_t n = 0; n < changes.size(); ++n)
-      if ((live += changes[n]) > std::int64_t(highest)) {
+    for (std::size_t n = 0; n < changes.size(); ++n) {
+      live += changes[n];
+      if (live > std::int64_t(highest)) {
         highest = std::uint64_t(live);
         peak = std::int64_t(n);
       }
+    }
   }
 
   const bundle::Bundle &table;

@@ -59,6 +59,7 @@ std::vector<std::string> onRanks(const Bundle &bundle, int ranks,
   std::vector<std::string> thrown(static_cast<std::size_t>(ranks));
   std::vector<Watch> watches(static_cast<std::size_t>(ranks));
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(ranks));
   for (int rank = 0; rank < ranks; ++rank)
     threads.emplace_back([&, rank] {
       Watch &watch = watches[std::size_t(rank)];
@@ -354,7 +355,7 @@ TEST(Executor, CollectivesOfAnUpdate) {
     for (std::int64_t i = me * kWindow; i < std::min(kElements, (me + 1) * kWindow); ++i)
       ASSERT_EQ((value(0, i) + value(1, i)) + (value(2, i) + value(3, i)), gradient[i]);
     for (std::int64_t i = 0; i < kElements; ++i)
-      ASSERT_EQ(float(i + i / kWindow), weight[i]);
+      ASSERT_EQ(float(i + std::int64_t(i / kWindow)), weight[i]);
     EXPECT_EQ(1.0 + 1e-17 + 2 + 1e-17 + 3 + 1e-17 + 4 + 1e-17, program.scalar("total"));
     EXPECT_EQ(10, program.view("counts.0").as<std::int64_t>()[1]);
   });
