@@ -76,7 +76,7 @@ Layout::Layout(const Bundle &bundle, int rank) : Layout(bundle, RankGrid(bundle.
   for (std::uint32_t i = 0; i < countOf(ownRole->holdings()); ++i)
     holdings.push_back(ownRole->holdings()->Get(i));
   std::sort(holdings.begin(), holdings.end(),
-                   [](const auto *a, const auto *b) { return a->parameter() < b->parameter(); });
+            [](const auto *a, const auto *b) { return a->parameter() < b->parameter(); });
   for (const bundle::Holding *holding : holdings)
     addHolding(*holding);
 }
