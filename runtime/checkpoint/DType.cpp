@@ -12,14 +12,14 @@ namespace hadal::rt {
 
 namespace {
 struct Row {
-  DType type;
   const char *name;
+  DType type;
   int bytes;
 };
 constexpr Row kTypes[] = {
-    {DType::F64, "F64", 8}, {DType::F32, "F32", 4},        {DType::BF16, "BF16", 2},
-    {DType::F16, "F16", 2}, {DType::I64, "I64", 8},        {DType::I32, "I32", 4},
-    {DType::U8, "U8", 1},   {DType::F8E4M3, "F8_E4M3", 1}, {DType::F8E5M2, "F8_E5M2", 1},
+    {"F64", DType::F64, 8}, {"F32", DType::F32, 4},        {"BF16", DType::BF16, 2},
+    {"F16", DType::F16, 2}, {"I64", DType::I64, 8},        {"I32", DType::I32, 4},
+    {"U8", DType::U8, 1},   {"F8_E4M3", DType::F8E4M3, 1}, {"F8_E5M2", DType::F8E5M2, 1},
 };
 
 float fromWord(std::uint32_t bits) {

@@ -36,6 +36,7 @@ Bundle::Bundle(const std::string &path, bool execute) : file(path) {
     throw InputError(path, "is compiled with --check-memory; only a hadal-run of the sanitizer "
                            "build runs it");
   std::vector<std::string> wanted;
+  wanted.reserve(countOf(root->cpu_features()));
   for (std::uint32_t i = 0; i < countOf(root->cpu_features()); ++i)
     wanted.push_back(root->cpu_features()->Get(i)->str());
   std::string lacking;

@@ -73,6 +73,7 @@ Layout::Layout(const Bundle &bundle, int rank) : Layout(bundle, RankGrid(bundle.
     return;
   }
   std::vector<const bundle::Holding *> holdings;
+  holdings.reserve(countOf(ownRole->holdings()));
   for (std::uint32_t i = 0; i < countOf(ownRole->holdings()); ++i)
     holdings.push_back(ownRole->holdings()->Get(i));
   std::sort(holdings.begin(), holdings.end(),

@@ -286,7 +286,8 @@ Executor::Step Executor::prepareSum(const bundle::Instruction &instruction, std:
                      ? buffers[instruction.operands()->Get(0)].elements
                      : heldElements(bundle.table(), group, instruction.parameters()->Get(0));
   sum.window = windowOf(sum.elements, std::int64_t(sum.members.size()));
-  const std::size_t replicas = sum.members.size() / countOf(group.pipeline_ranks());
+  const std::size_t replicas =
+      sum.members.size() / std::max<std::size_t>(1, countOf(group.pipeline_ranks()));
   for (std::uint32_t t = 0; t < countOf(instruction.terms()); ++t) {
     const bundle::Term &term = *instruction.terms()->Get(t);
     const bool parked = term.rank() == kParkedTerm;

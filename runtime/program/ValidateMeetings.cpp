@@ -164,8 +164,15 @@ void compareCalls(const ProgramSet &set, const std::string &group, std::uint32_t
     const std::string a = signatureOf(set, first, set.instruction(first, ours[i])),
                       b = signatureOf(set, second, set.instruction(second, theirs[i]));
     if (a != b)
-      throw InputError(set.place(first, ours[i]) + " meets " + set.place(second, theirs[i]) +
-                       " in group " + group + ": " + a + " and " + b);
+      throw InputError(set.place(first, ours[i])
+                           .append(" meets ")
+                           .append(set.place(second, theirs[i]))
+                           .append(" in group ")
+                           .append(group)
+                           .append(": ")
+                           .append(a)
+                           .append(" and ")
+                           .append(b));
   }
   if (ours.size() == theirs.size())
     return;

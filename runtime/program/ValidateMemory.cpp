@@ -20,7 +20,7 @@ constexpr std::uint32_t kNobody = ~0u;
 /// Memory that was last used as a whole. Instructions are kept as index + 1; 0: none.
 struct Piece {
   std::uint64_t end = 0;
-  enum State : std::uint8_t { outside, absent, empty, full } state = outside;
+  enum State : std::uint8_t { Outside, Absent, Empty, Full } state = Outside;
   std::uint32_t writer = 0, buffer = kNobody;
   std::array<std::uint32_t, kMostStreams> readers{};
 };
@@ -43,7 +43,7 @@ public:
       forEachUse(table, *program.instructions()->Get(current),
                  [&](std::uint32_t buffer, Use use) { apply(buffer, use); });
     for (std::uint32_t i = 0; i < sizeOf(program.buffers()); ++i)
-      if (isRows(i) && !piecesOf(i).empty() && piecesOf(i).begin()->second.state != Piece::absent)
+      if (isRows(i) && !piecesOf(i).empty() && piecesOf(i).begin()->second.state != Piece::Absent)
         throw InputError(programText(program) + ": " + nameOf(i) + " is allocated and never freed");
     return uses;
   }
@@ -104,9 +104,9 @@ private:
     }
     Piece made;
     made.end = end;
-    made.state = use == Use::Free       ? Piece::absent
-                 : use == Use::Allocate ? Piece::empty
-                                        : Piece::full;
+    made.state = use == Use::Free       ? Piece::Absent
+                 : use == Use::Allocate ? Piece::Empty
+                                        : Piece::Full;
     made.writer = current + 1;
     made.buffer = buffer;
     first->second = made;
@@ -116,9 +116,9 @@ private:
   Piece start(std::uint32_t buffer) const {
     Piece piece;
     piece.end = isRows(buffer) ? 1 : table.storages()->Get(at(buffer).storage())->bytes();
-    piece.state = isRows(buffer)        ? Piece::absent
-                  : startsEmpty(buffer) ? Piece::empty
-                                        : Piece::outside;
+    piece.state = isRows(buffer)        ? Piece::Absent
+                  : startsEmpty(buffer) ? Piece::Empty
+                                        : Piece::Outside;
     return piece;
   }
 
@@ -143,7 +143,7 @@ private:
           race(buffer, kNobody, reader, use);
     if (use != Use::Read && use != Use::Update)
       return;
-    if (piece.state == Piece::empty)
+    if (piece.state == Piece::Empty)
       refuse("reads " + nameOf(buffer) + " before anything is written there");
     if (!isRows(buffer) && kindOf(buffer) == bundle::StorageKind::arena && piece.buffer != buffer)
       refuse("reads " + nameOf(buffer) + ", but in its place lies " + nameOf(piece.buffer) +
@@ -152,10 +152,10 @@ private:
 
   void checkRoom(std::uint32_t buffer, Use use, const Piece &piece) const {
     if (use == Use::Allocate) {
-      if (piece.state != Piece::absent)
+      if (piece.state != Piece::Absent)
         refuse("allocates " + nameOf(buffer) + ", which " + text(piece.writer - 1) +
                " left allocated");
-    } else if (piece.state == Piece::absent) {
+    } else if (piece.state == Piece::Absent) {
       refuse((use == Use::Free ? "frees " : "uses ") + nameOf(buffer) +
              (piece.writer ? ", which is free since " + text(piece.writer - 1)
                            : ", which is not allocated before"));

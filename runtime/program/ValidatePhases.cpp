@@ -9,14 +9,14 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstring>
+#include <string_view>
 #include <tuple>
 
 namespace hadal::rt {
 
 namespace {
 
-constexpr const char *kPhases = "FBW";
+constexpr std::string_view kPhases = "FBW";
 constexpr const char *kPhaseNames[] = {"forward part", "backward part", "weight gradients"};
 
 /// 0 F, 1 B, 2 W; -1 of what is no part of training.
@@ -24,14 +24,14 @@ int phaseOf(const bundle::Instruction &instruction) {
   if (instruction.opcode() != bundle::Opcode::launch || !instruction.phase() ||
       instruction.phase()->size() != 1 || instruction.micro_batch() < 0)
     return -1;
-  const char *found = std::strchr(kPhases, instruction.phase()->c_str()[0]);
-  return found && *found ? int(found - kPhases) : -1;
+  const std::size_t found = kPhases.find(instruction.phase()->c_str()[0]);
+  return found < kPhases.size() ? int(found) : -1;
 }
 
 /// A component without its phase's suffix: attn_moe of attn_moe_F.
 std::string baseOf(const std::string &name) {
   const bool suffix =
-      name.size() > 2 && name[name.size() - 2] == '_' && std::strchr(kPhases, name.back());
+      name.size() > 2 && name[name.size() - 2] == '_' && kPhases.find(name.back()) < kPhases.size();
   return suffix ? name.substr(0, name.size() - 2) : name;
 }
 
@@ -114,7 +114,7 @@ private:
     ++counts[{part, phase}][instruction.micro_batch()];
     Ends &mine = ends[{instruction.micro_batch(), part}];
     for (int before = 0; before < phase; ++before)
-      if ((has[part] & (1u << before)) && !(before == 1 && phase == 2 && needNotWait(instruction)))
+      if ((has[part] & (1u << before)) && (before != 1 || phase != 2 || !needNotWait(instruction)))
         expectEnded(mine, before, phase, index, partText(part));
     if (part.first >= 0) {
       Ends &layer = layers[{instruction.micro_batch(), part.first}];
