@@ -24,8 +24,10 @@ int phaseOf(const bundle::Instruction &instruction) {
   if (instruction.opcode() != bundle::Opcode::launch || !instruction.phase() ||
       instruction.phase()->size() != 1 || instruction.micro_batch() < 0)
     return -1;
-  const std::size_t found = kPhases.find(instruction.phase()->c_str()[0]);
-  return found < kPhases.size() ? int(found) : -1;
+  for (int phase = 0; phase < 3; ++phase)
+    if (kPhases[std::size_t(phase)] == instruction.phase()->c_str()[0])
+      return phase;
+  return -1;
 }
 
 /// A component without its phase's suffix: attn_moe of attn_moe_F.

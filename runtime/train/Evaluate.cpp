@@ -36,15 +36,16 @@ struct FileTensor {
   }
 };
 
-const std::vector<OutputName> kOutputs = {{"logits"},    {"mtp_logits."},     {"experts."},
-                                          {"counts."},   {"expert_weights."}, {"main_loss"},
-                                          {"mtp_loss."}, {"balance_loss."}};
+std::vector<OutputName> outputNames() {
+  return {{"logits"},          {"mtp_logits."}, {"experts."},  {"counts."},
+          {"expert_weights."}, {"main_loss"},   {"mtp_loss."}, {"balance_loss."}};
+}
 
 class Evaluation {
 public:
   explicit Evaluation(Rank &rank)
       : rank(rank), bundle(rank.bundle), program(rank.store, rank.pool, "evaluate", rank.links),
-        gather(program, bundle, rank.links, kOutputs) {
+        gather(program, bundle, rank.links, outputNames()) {
     setPlaceScalars(program, rank.layout);
     losses.mtp.assign(std::size_t(bundle.model().mtp_depth()), 0);
   }
