@@ -14,8 +14,9 @@
 
 #include "llvm/ADT/StringExtras.h"
 
-#include <cmath>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 using namespace mlir;
 

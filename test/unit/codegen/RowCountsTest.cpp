@@ -9,6 +9,7 @@
 #include "llvm/Support/FormatVariadic.h"
 
 #include <gtest/gtest.h>
+
 #include <numeric>
 #include <random>
 

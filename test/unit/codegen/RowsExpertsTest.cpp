@@ -7,9 +7,10 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <gtest/gtest.h>
 #include <numeric>
 #include <random>
 

@@ -7,8 +7,9 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
-#include <algorithm>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 #include <numeric>
 #include <random>
 

@@ -6,6 +6,7 @@
 #include "test/unit/codegen/Differential.h"
 
 #include <gtest/gtest.h>
+
 #include <random>
 
 namespace hadal::test {

@@ -6,8 +6,9 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
-#include <cmath>
 #include <gtest/gtest.h>
+
+#include <cmath>
 #include <random>
 
 namespace hadal::test {

@@ -5,11 +5,12 @@
 
 #include "runtime/simulate/Engine.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <random>
 
 using namespace hadal::rt;

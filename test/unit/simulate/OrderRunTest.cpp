@@ -7,9 +7,11 @@
 #include "runtime/simulate/Order.h"
 #include "runtime/simulate/Report.h"
 
-#include <filesystem>
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
+
+#include <filesystem>
 #include <random>
 #include <sstream>
 
