@@ -18,12 +18,13 @@ Type ScaledType::parse(AsmParser &parser) {
   SMLoc place = parser.getCurrentLocation();
   SmallVector<int64_t> sizes, tile;
   Type element;
-  FailureOr<TileScale> rule;
   if (parser.parseLess() || parser.parseDimensionList(sizes, /*allowDynamic=*/false) ||
       parser.parseType(element) || parser.parseComma() ||
       parser.parseDimensionList(tile, /*allowDynamic=*/false, /*withTrailingX=*/false) ||
-      parser.parseComma() || failed(rule = FieldParser<TileScale>::parse(parser)) ||
-      parser.parseGreater())
+      parser.parseComma())
+    return {};
+  FailureOr<TileScale> rule = FieldParser<TileScale>::parse(parser);
+  if (failed(rule) || parser.parseGreater())
     return {};
   if (sizes.size() != 2 || tile.size() != 2) {
     parser.emitError(place, "expected two sizes and two tile sizes, found ")

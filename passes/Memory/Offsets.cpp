@@ -246,8 +246,10 @@ Peak hadal::peakOf(ArrayRef<Interval> intervals) {
   }
   Peak peak;
   int64_t live = 0;
-  for (auto [step, change] : changes)
-    if ((live += change) > peak.bytes)
+  for (auto [step, change] : changes) {
+    live += change;
+    if (live > peak.bytes)
       peak = {step, live};
+  }
   return peak;
 }

@@ -42,6 +42,7 @@ private:
     size_t last[3] = {none, none, none}; // computes, exchanges, weight gradients
     for (const OverlapStep &step : chunk) {
       std::vector<size_t> needed;
+      needed.reserve(step.after.size() + 2);
       for (size_t other : step.after)
         needed.push_back(base + other);
       const bool weights = step.phase == ComponentPhase::WeightGradient;

@@ -107,7 +107,7 @@ private:
           fail(rank, what + " is received twice");
         continue;
       }
-      if (!done.count(what) && !(what.front() == 'B' && done.count('I' + chunkOf(what))))
+      if (!done.count(what) && (what.front() != 'B' || !done.count('I' + chunkOf(what))))
         fail(rank, what + " is sent before it is computed");
     }
   }

@@ -52,6 +52,7 @@ template <typename Real> static void interpret(Real, RouteOp op, Frame &frame) {
   Real factor = Real(op.getScalingFactor().convertToDouble());
   for (int64_t t = 0; t < scores.size(0); ++t) {
     std::vector<Real> biased;
+    biased.reserve(size_t(scores.size(1)));
     for (int64_t e = 0; e < scores.size(1); ++e)
       biased.push_back(scores(t, e) + bias(e));
     std::vector<int64_t> chosen = choose(op, biased);
@@ -149,6 +150,7 @@ static void balanceFractions(const Array<Real> &scores, int64_t b, int64_t topK,
   std::vector<int64_t> count(size_t(experts), 0);
   for (int64_t t = 0; t < tokens; ++t) {
     std::vector<Real> row;
+    row.reserve(size_t(experts));
     for (int64_t e = 0; e < experts; ++e)
       row.push_back(scores(b, t, e));
     for (int64_t e : largest(row, topK))

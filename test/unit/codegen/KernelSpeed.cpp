@@ -65,7 +65,7 @@ std::string moduleOf(const Shape &s) {
 } // namespace
 
 int main(int argc, char **argv) {
-  int threads = std::getenv("THREADS") ? std::atoi(std::getenv("THREADS")) : 1;
+  int threads = std::getenv("THREADS") ? int(std::strtol(std::getenv("THREADS"), nullptr, 10)) : 1;
   bool cold = std::getenv("COLD");
   for (int i = 1; i < argc; ++i) {
     Shape shape;

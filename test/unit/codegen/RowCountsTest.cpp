@@ -87,9 +87,8 @@ public:
     op("%dws", "hadal.combine_weights %dw, %s, %l", "received", column + ", " + tables);
     op("%aw", "hadal.grouped_weight_gradient %dg, %rows, %o, %wg", "routed",
        inner + ", " + routed + ", " + offsets + ", " + stack);
-    std::string results = results_("%y", wide) + results_("%g", inner) + results_("%h", inner) +
-                          results_("%dws", type({n, m.chosen})) + results_("%dg", inner) +
-                          results_("%aw", stack);
+    results = {{"%y", wide},   {"%g", inner}, {"%h", inner}, {"%dws", type({n, m.chosen})},
+               {"%dg", inner}, {"%aw", stack}};
     return formatv(
         "func.func @component(%x: {0}{1}, %dy: {0}{1}, %w: {2}{1}, %s: {3}{4}, %l: {5}{1}, "
         "%o: {6}, %wg: {7}, %wu: {7}, %wd: {8}) -> ({9}) {{\n{10}  return {11} : {12}\n}\n",
@@ -110,10 +109,6 @@ private:
       attributes += (attributes.empty() ? "" : ", ") + ("hadal.rows = #hadal.rows<" + rows + ">");
     body += "  " + names + " = " + text + (attributes.empty() ? "" : " {" + attributes + "}") +
             " : " + types + "\n";
-  }
-  std::string results_(const std::string &name, const std::string &type) {
-    results.emplace_back(name, type);
-    return "";
   }
   std::string resultNames() {
     std::string text;
